@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
+/*
+ * The interface of /dev/disco.
+ *
+ * What has a file verb (create, map, punch, clone, read, write a VM's memory)
+ * is done on the files of the disco file system; what has none is here.
+ */
+#ifndef _LINUX_DISCO_H
+#define _LINUX_DISCO_H
+
+#include <linux/ioctl.h>
+#include <linux/types.h>
+
+/**
+ * DOC: General rules
+ *
+ * Every request is a structure whose first field is its @size in bytes as the
+ * caller knows it. A module that knows a longer structure takes the missing
+ * fields as zero; one that knows a shorter structure accepts the request if
+ * what it does not know is zero. So old programs and new modules work
+ * together, and the other way round.
+ *
+ * Fields named out_* are written by the module on success and ignored on the
+ * way in. Fields named __reserved and unknown flags must be zero.
+ *
+ * A request that fails changes nothing, and leaves the caller's structure and
+ * buffers as they were, but for entries of a list already copied out.
+ *
+ * Errors that every request can return:
+ *
+ *  - ENOTTY: the module does not know the request number
+ *  - EINVAL: @size is below the first published size of the structure, or a
+ *    known field holds a value that its description rules out
+ *  - E2BIG: bytes beyond what the module knows are not zero, or @size is
+ *    larger than a page
+ *  - EOPNOTSUPP: a flag that the module does not know
+ *  - EFAULT: the structure or a buffer it points to is not accessible
+ *  - EBADF: a file descriptor field is not an open file, or not readable
+ *  - EMEDIUMTYPE: a file descriptor field is not a file of the kind asked for
+ *  - EPERM: the request needs CAP_SYS_ADMIN in the initial user namespace
+ *  - ENOMEM: not enough memory
+ *  - EINTR: a fatal signal came while the request ran
+ *
+ * Machine frame numbers help to attack a host, so they are shown only to
+ * callers with CAP_SYS_ADMIN, as in /proc/PID/pagemap.
+ */
+
+/** DISCO_TYPE - ioctl type of /dev/disco */
+#define DISCO_TYPE 0xD5
+
+/** DISCO_API_VERSION - raised when a request changes its meaning */
+#define DISCO_API_VERSION 1
+
+/* Sorted; the module's table is checked against it. */
+enum {
+	DISCO_CMD_BASE = 0x40,
+	DISCO_CMD_QUERY = DISCO_CMD_BASE,
+	DISCO_CMD_VM_STAT,
+	DISCO_CMD_PMAP,
+	DISCO_CMD_MEMMAP,
+	DISCO_CMD_CHECK,
+};
+
+/**
+ * DISCO_FEATURE_CLONE - FICLONE of a file in ram/ shares its pages
+ */
+#define DISCO_FEATURE_CLONE (1ULL << 0)
+
+/**
+ * struct disco_query - ioctl(DISCO_QUERY)
+ * @size: sizeof(struct disco_query)
+ * @flags: must be 0
+ * @out_api_version: DISCO_API_VERSION of the module
+ * @out_page_size: bytes of a page; the unit of every gfn and pfn
+ * @out_features: DISCO_FEATURE_* bits that this module has
+ * @out_max_gfn: largest guest frame number that a VM can have
+ * @out_version: version of the module as text, NUL terminated
+ *
+ * What the module is and can do. Needs no privilege.
+ */
+struct disco_query {
+	__u32 size;
+	__u32 flags;
+	__u32 out_api_version;
+	__u32 out_page_size;
+	__aligned_u64 out_features;
+	__aligned_u64 out_max_gfn;
+	__u8 out_version[32];
+};
+#define DISCO_QUERY _IO(DISCO_TYPE, DISCO_CMD_QUERY)
+
+/**
+ * DISCO_VM_STAT_MACHINE - fill @out_machine as well, which walks all pages
+ */
+#define DISCO_VM_STAT_MACHINE (1U << 0)
+
+/**
+ * struct disco_vm_stat - ioctl(DISCO_VM_STAT)
+ * @size: sizeof(struct disco_vm_stat)
+ * @flags: DISCO_VM_STAT_MACHINE or 0
+ * @vm_fd: a file in ram/, open for reading
+ * @out_id: number of the VM, as in tracepoints and struct disco_memmap_user;
+ *	unique among living VMs, used again after its file is gone
+ * @out_virtual: bytes of physical memory the guest has: the file's size
+ * @out_private: bytes in private pages
+ * @out_shared: bytes in pages mapped copy-on-write, whole pages counted for
+ *	each VM that has them
+ * @out_machine: bytes of machine memory when each shared page is divided among
+ *	its users; 0 unless asked for
+ * @out_metadata: bytes of the module's own tables for this VM, its share of
+ *	the lists of users included
+ *
+ * The memory of one VM. The numbers are a snapshot: they add up exactly only
+ * while nothing touches the VM.
+ *
+ * Errors: EMEDIUMTYPE if @vm_fd is not a file in ram/ of a disco mount.
+ */
+struct disco_vm_stat {
+	__u32 size;
+	__u32 flags;
+	__s32 vm_fd;
+	__u32 out_id;
+	__aligned_u64 out_virtual;
+	__aligned_u64 out_private;
+	__aligned_u64 out_shared;
+	__aligned_u64 out_machine;
+	__aligned_u64 out_metadata;
+};
+#define DISCO_VM_STAT _IO(DISCO_TYPE, DISCO_CMD_VM_STAT)
+
+/**
+ * enum disco_page_state - state of one page of a VM
+ * @DISCO_PAGE_HOLE: no machine page; reads as zeros
+ * @DISCO_PAGE_ZERO: read since it was a hole: the zero page of a node may be
+ *	mapped; counts as a hole in SEEK_HOLE and in the footprint
+ * @DISCO_PAGE_PRIVATE: a machine page of its own
+ * @DISCO_PAGE_SHARED: a machine page mapped copy-on-write; stays so until this
+ *	VM writes to it, even if its other users are gone
+ */
+enum disco_page_state {
+	DISCO_PAGE_HOLE = 0,
+	DISCO_PAGE_ZERO = 1,
+	DISCO_PAGE_PRIVATE = 2,
+	DISCO_PAGE_SHARED = 3,
+};
+
+/** DISCO_NO_NODE - value of @node where there is no machine page */
+#define DISCO_NO_NODE 0xffff
+
+/**
+ * struct disco_pmap_entry - one page in the answer to DISCO_PMAP
+ * @pfn: machine frame number; 0 where there is none or the caller lacks
+ *	CAP_SYS_ADMIN
+ * @users: how many (VM, gfn) pairs use the machine page; 0 where there is none
+ * @node: NUMA node of the machine page, or DISCO_NO_NODE
+ * @state: enum disco_page_state
+ */
+struct disco_pmap_entry {
+	__aligned_u64 pfn;
+	__u32 users;
+	__u16 node;
+	__u16 state;
+};
+
+/**
+ * struct disco_pmap - ioctl(DISCO_PMAP)
+ * @size: sizeof(struct disco_pmap)
+ * @flags: must be 0
+ * @vm_fd: a file in ram/, open for reading
+ * @nr: how many entries the buffer has room for; at least 1
+ * @gfn: first guest frame number
+ * @entries: address of struct disco_pmap_entry[@nr]
+ * @out_nr: entries written; less than @nr at the end of the VM
+ * @__reserved: must be 0
+ *
+ * Physical to machine: what is behind each page of a range. Entry i is about
+ * guest frame @gfn + i.
+ *
+ * Errors: EINVAL if @nr is 0; EOVERFLOW if @gfn + @nr overflows; ENXIO if @gfn
+ * is past the end of the VM; EMEDIUMTYPE as for DISCO_VM_STAT.
+ */
+struct disco_pmap {
+	__u32 size;
+	__u32 flags;
+	__s32 vm_fd;
+	__u32 nr;
+	__aligned_u64 gfn;
+	__aligned_u64 entries;
+	__u32 out_nr;
+	__u32 __reserved;
+};
+#define DISCO_PMAP _IO(DISCO_TYPE, DISCO_CMD_PMAP)
+
+/**
+ * struct disco_memmap_user - one user in the answer to DISCO_MEMMAP
+ * @gfn: guest frame number at which the VM has the page
+ * @vm_id: number of the VM (disco_vm_stat.out_id)
+ * @__reserved: 0
+ */
+struct disco_memmap_user {
+	__aligned_u64 gfn;
+	__u32 vm_id;
+	__u32 __reserved;
+};
+
+/**
+ * struct disco_memmap - ioctl(DISCO_MEMMAP)
+ * @size: sizeof(struct disco_memmap)
+ * @flags: must be 0
+ * @pfn: machine frame number
+ * @users: address of struct disco_memmap_user[@nr]; ignored if @nr is 0
+ * @nr: how many users the buffer has room for; 0 only counts
+ * @out_nr: users written
+ * @out_total: users the page has
+ * @out_node: NUMA node of the frame
+ *
+ * Machine to physical: who uses a machine frame. Needs CAP_SYS_ADMIN.
+ *
+ * Errors: ENXIO if @pfn is not a frame of memory that is online; ENOENT if the
+ * frame holds no page of a VM.
+ */
+struct disco_memmap {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 pfn;
+	__aligned_u64 users;
+	__u32 nr;
+	__u32 out_nr;
+	__u32 out_total;
+	__u32 out_node;
+};
+#define DISCO_MEMMAP _IO(DISCO_TYPE, DISCO_CMD_MEMMAP)
+
+/**
+ * enum disco_violation - what DISCO_CHECK found
+ * @DISCO_CHECK_OK: nothing wrong
+ * @DISCO_CHECK_SLOT: a pmap slot holds an impossible value
+ * @DISCO_CHECK_BACKMAP: a page does not list exactly once the slot that holds
+ *	it, or a private page has other users
+ * @DISCO_CHECK_USER: a page lists a user whose slot does not hold it
+ * @DISCO_CHECK_REFS: a page has fewer references than users
+ * @DISCO_CHECK_VM_COUNT: a VM's page counters differ from its slots
+ * @DISCO_CHECK_MOUNT_COUNT: a mount's page counter differs from the pages that
+ *	its VMs have
+ */
+enum disco_violation {
+	DISCO_CHECK_OK = 0,
+	DISCO_CHECK_SLOT = 1,
+	DISCO_CHECK_BACKMAP = 2,
+	DISCO_CHECK_USER = 3,
+	DISCO_CHECK_REFS = 4,
+	DISCO_CHECK_VM_COUNT = 5,
+	DISCO_CHECK_MOUNT_COUNT = 6,
+};
+
+/**
+ * struct disco_check - ioctl(DISCO_CHECK)
+ * @size: sizeof(struct disco_check)
+ * @flags: must be 0
+ * @mount_fd: any open file or directory of a disco mount
+ * @out_violation: enum disco_violation; the first one found
+ * @out_vm_id: VM of the violation, or 0
+ * @__reserved: must be 0
+ * @out_gfn: guest frame number of the violation, or 0
+ * @out_pfn: machine frame number of the violation, or 0
+ * @out_expected: the number that should be there, for the counting violations
+ * @out_found: the number that is there
+ * @out_vms: VMs walked
+ * @out_pages: filled slots walked
+ * @out_totals_checked: 1 if the mount's page counter could be compared; 0 if
+ *	pages came or went during the walk
+ * @__reserved2: must be 0
+ *
+ * Walks every structure of a mount while it is in use, one VM held still at a
+ * time, and reports the first thing that does not agree. That something is
+ * wrong is an answer, not an error: the request succeeds. Needs CAP_SYS_ADMIN.
+ *
+ * Errors: EMEDIUMTYPE if @mount_fd is not on a disco mount.
+ */
+struct disco_check {
+	__u32 size;
+	__u32 flags;
+	__s32 mount_fd;
+	__u32 out_violation;
+	__u32 out_vm_id;
+	__u32 __reserved;
+	__aligned_u64 out_gfn;
+	__aligned_u64 out_pfn;
+	__aligned_u64 out_expected;
+	__aligned_u64 out_found;
+	__aligned_u64 out_vms;
+	__aligned_u64 out_pages;
+	__u32 out_totals_checked;
+	__u32 __reserved2;
+};
+#define DISCO_CHECK _IO(DISCO_TYPE, DISCO_CMD_CHECK)
+
+#endif /* _LINUX_DISCO_H */
