@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Cloning a VM's memory against copying it, and the first write after it. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <linux/fs.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "bench.h"
+
+#define BUFFER_BYTES	MIB
+#define TRIAL_SHARE	4
+#define TRIAL_RUNS	3
+
+struct copy_method {
+	const char *name;
+	void (*copy)(const struct ram *from, struct ram *to);
+};
+
+static void copy_read_write(const struct ram *from, struct ram *to)
+{
+	char *buffer = malloc(BUFFER_BYTES);
+	ssize_t got;
+
+	if (!buffer)
+		die("no memory for a buffer");
+	lseek(from->fd, 0, SEEK_SET);
+	while ((got = read(from->fd, buffer, BUFFER_BYTES)) > 0)
+		if (write(to->fd, buffer, got) != got)
+			die("write: %s", strerror(errno));
+	if (got < 0)
+		die("read: %s", strerror(errno));
+	free(buffer);
+}
+
+static void copy_range(const struct ram *from, struct ram *to)
+{
+	loff_t in = 0, out = 0;
+	ssize_t got;
+
+	while ((size_t)in < from->bytes) {
+		got = copy_file_range(from->fd, &in, to->fd, &out,
+				      from->bytes - in, 0);
+		if (got <= 0)
+			die("copy_file_range: %s",
+			    got ? strerror(errno) : "ended early");
+	}
+}
+
+static void copy_sendfile(const struct ram *from, struct ram *to)
+{
+	off_t in = 0;
+	ssize_t got;
+
+	while ((size_t)in < from->bytes) {
+		got = sendfile(to->fd, from->fd, &in, from->bytes - in);
+		if (got <= 0)
+			die("sendfile: %s",
+			    got ? strerror(errno) : "ended early");
+	}
+}
+
+static void copy_mapped(const struct ram *from, struct ram *to)
+{
+	if (ftruncate(to->fd, from->bytes))
+		die("ftruncate: %s", strerror(errno));
+	ram_map(to, from->bytes, MAP_SHARED);
+	memcpy(to->map, from->map, from->bytes);
+}
+
+static const struct copy_method copy_methods[] = {
+	{ "memfd, read and write of 1 MiB", copy_read_write },
+	{ "memfd, copy_file_range", copy_range },
+	{ "memfd, sendfile", copy_sendfile },
+	{ "memfd, memcpy between mappings", copy_mapped },
+};
+
+static const struct copy_method *fastest_copy;
+
+static double time_copy(const struct copy_method *method,
+			const struct ram *from, struct ram *to)
+{
+	double began = seconds_now();
+
+	method->copy(from, to);
+	return seconds_now() - began;
+}
+
+/* The peer gets the fastest way to copy there is on this kernel. */
+static void choose_copy(void)
+{
+	double seconds[TRIAL_RUNS], best = 0;
+	struct ram from, to;
+
+	ram_populate(&from, PEER, env.bytes / TRIAL_SHARE);
+	for (size_t i = 0; i < sizeof(copy_methods) / sizeof(*copy_methods);
+	     i++) {
+		for (int run = 0; run < TRIAL_RUNS; run++) {
+			ram_open(&to, PEER, 0);
+			seconds[run] = time_copy(&copy_methods[i], &from, &to);
+			ram_close(&to);
+		}
+		fprintf(stderr, "copy of %zu MiB by %s: %.1f ms\n",
+			from.bytes / MIB, copy_methods[i].name,
+			median(seconds, TRIAL_RUNS) * 1e3);
+		if (fastest_copy && median(seconds, TRIAL_RUNS) >= best)
+			continue;
+		fastest_copy = &copy_methods[i];
+		best = median(seconds, TRIAL_RUNS);
+	}
+	ram_close(&from);
+}
+
+static double time_clone(const struct ram *from, struct ram *to)
+{
+	double began = seconds_now();
+
+	if (ioctl(to->fd, FICLONE, from->fd))
+		die("FICLONE: %s", strerror(errno));
+	return seconds_now() - began;
+}
+
+static void check_copy(const struct ram *from, struct ram *to)
+{
+	struct stat status;
+
+	if (fstat(to->fd, &status))
+		die("fstat: %s", strerror(errno));
+	if ((size_t)status.st_size != from->bytes)
+		die("a copy of %zu bytes has %zu", from->bytes,
+		    (size_t)status.st_size);
+	if (!to->bytes)
+		to->bytes = from->bytes;
+	ram_check_content(to);
+}
+
+/* The source stays mapped, as that of a paused guest is. */
+static void clone_or_copy(enum side side, double *parts)
+{
+	struct ram from, to;
+
+	ram_populate(&from, side, env.bytes);
+	ram_open(&to, side, 0);
+	parts[0] = side == OURS ? time_clone(&from, &to) :
+				  time_copy(fastest_copy, &from, &to);
+	check_copy(&from, &to);
+
+	if (side == OURS) {
+		ram_map(&to, from.bytes, MAP_SHARED);
+		parts[1] = run_parallel(1, touch_write, to.map, to.bytes);
+		ram_check_local(&to);
+	} else {
+		ram_close(&to);
+		if (munmap(from.map, from.bytes))
+			die("munmap: %s", strerror(errno));
+		ram_map(&from, from.bytes, MAP_PRIVATE);
+		parts[1] = run_parallel(1, touch_write, from.map, from.bytes);
+		ram_check_local(&from);
+	}
+	if (to.fd >= 0)
+		ram_close(&to);
+	ram_close(&from);
+}
+
+static void pair_clone(int pair, double seconds[][MAX_PARTS])
+{
+	int first = pair % 2 ? PEER : OURS;
+
+	clone_or_copy(first, seconds[first]);
+	clone_or_copy(!first, seconds[!first]);
+}
+
+/**
+ * bench_clone() - FICLONE of a populated memory against a copy of a memfd
+ *
+ * Then one write to each page of the clone; its peer is the other
+ * copy-on-write that there is, a private mapping of the memfd.
+ */
+void bench_clone(void)
+{
+	struct samples samples[2];
+
+	if (!env.ram_dir) {
+		report_skip("ram-clone", "memfd has no FICLONE");
+		report_skip("ram-write-after-clone", "memfd has no FICLONE");
+		return;
+	}
+	choose_copy();
+	run_pairs("clone", pair_clone, 2, samples);
+	report(&(struct result){
+		.name = "ram-clone",
+		.unit = "ms",
+		.scale = 1e3,
+		.peer_name = fastest_copy->name,
+		.better = "lower",
+		.target = 1.0 / 20,
+		.limit = limits.zap * 1e3,
+		.limit_name = "unmap only",
+		.note = "the fastest of four ways to copy a memfd",
+	}, &samples[0]);
+	report(&(struct result){
+		.name = "ram-write-after-clone",
+		.unit = "ms",
+		.scale = 1e3,
+		.peer_name = "memfd, MAP_PRIVATE",
+		.better = "lower",
+		.limit = (limits.copy + limits.fault) * 1e3,
+		.limit_name = "memcpy + faults that find their page",
+	}, &samples[1]);
+}

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Giving pages back and touching them again, as balloons do. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include "bench.h"
+
+/* Free page reporting gives back runs of this size on x86 and MIPS guests. */
+#define RUN_BYTES	(2 * MIB)
+/* A balloon gives back page by page; fewer of them, since it is slow. */
+#define PAGEWISE_SHARE	4
+
+static double punch(const struct ram *ram, size_t at, size_t bytes,
+		    size_t piece)
+{
+	double began = seconds_now();
+
+	for (size_t end = at + bytes; at < end; at += piece)
+		if (fallocate(ram->fd,
+			      FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, at,
+			      piece))
+			die("cannot punch %zu bytes at %zu: %s", piece, at,
+			    strerror(errno));
+	return seconds_now() - began;
+}
+
+static double step_punch(const struct ram *ram, size_t at, size_t bytes)
+{
+	return punch(ram, at, bytes, bytes < RUN_BYTES ? bytes : RUN_BYTES);
+}
+
+static double step_punch_pagewise(const struct ram *ram, size_t at,
+				  size_t bytes)
+{
+	return punch(ram, at, bytes / PAGEWISE_SHARE, env.page_size);
+}
+
+static double step_refill(const struct ram *ram, size_t at, size_t bytes)
+{
+	return run_parallel(1, touch_write, ram->map + at, bytes);
+}
+
+static void pair_punch(int pair, double seconds[][MAX_PARTS])
+{
+	struct ram rams[NR_SIDES];
+
+	(void)pair;
+	for (int side = 0; side < NR_SIDES; side++)
+		ram_populate(&rams[side], side, env.bytes);
+	alternate(rams, step_punch, 0, seconds);
+	alternate(rams, step_refill, 1, seconds);
+	for (int side = 0; side < NR_SIDES; side++) {
+		seconds[side][2] = seconds[side][0] + seconds[side][1];
+		ram_check_local(&rams[side]);
+	}
+	alternate(rams, step_punch_pagewise, 3, seconds);
+	for (int side = 0; side < NR_SIDES; side++)
+		ram_close(&rams[side]);
+}
+
+/**
+ * bench_punch() - punch a populated, mapped memory and touch it again
+ */
+void bench_punch(void)
+{
+	struct samples samples[4];
+
+	run_pairs("punch and refill", pair_punch, 4, samples);
+	report(&(struct result){
+		.name = "ram-punch",
+		.unit = "ms",
+		.scale = 1e3,
+		.peer_name = "memfd",
+		.better = "lower",
+		.limit = limits.zap * 1e3,
+		.limit_name = "unmap only",
+		.note = "in runs of 2 MiB, as free page reporting does",
+	}, &samples[0]);
+	report(&(struct result){
+		.name = "ram-refill",
+		.unit = "ms",
+		.scale = 1e3,
+		.peer_name = "memfd",
+		.better = "lower",
+		.target = 1.10,
+		.limit = (limits.set + limits.fault) * 1e3,
+		.limit_name = "memset + faults that find their page",
+	}, &samples[1]);
+	report(&(struct result){
+		.name = "ram-punch-and-refill",
+		.unit = "ms",
+		.scale = 1e3,
+		.peer_name = "memfd",
+		.better = "lower",
+		.target = 1.10,
+		.limit = (limits.zap + limits.set + limits.fault) * 1e3,
+		.limit_name = "unmap, memset, faults that find their page",
+	}, &samples[2]);
+	report(&(struct result){
+		.name = "ram-punch-pagewise",
+		.unit = "ms",
+		.scale = 1e3,
+		.peer_name = "memfd",
+		.better = "lower",
+		.limit = limits.zap / PAGEWISE_SHARE * 1e3,
+		.limit_name = "unmap only",
+		.note = "a quarter of the memory, page by page, as a balloon does",
+	}, &samples[3]);
+}
