@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Virtual machines: finding, opening, statistics.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <fts.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "private.h"
+
+static int ram_path(struct disco *disco, char **path)
+{
+	const char *mount;
+	int ret;
+
+	ret = disco_mount(disco, &mount);
+	if (ret)
+		return ret;
+	if (asprintf(path, "%s/ram", mount) < 0)
+		return disco_oom(disco);
+	return 0;
+}
+
+struct name_list {
+	char **names;
+	size_t nr;
+	size_t room;
+};
+
+static int add_name(struct name_list *list, const char *name)
+{
+	if (list->nr == list->room) {
+		size_t room = list->room ? list->room * 2 : 16;
+		char **names = reallocarray(list->names, room, sizeof(*names));
+
+		if (!names)
+			return -ENOMEM;
+		list->names = names;
+		list->room = room;
+	}
+	list->names[list->nr] = strdup(name);
+	if (!list->names[list->nr])
+		return -ENOMEM;
+	list->nr++;
+	return 0;
+}
+
+static int compare_names(const void *a, const void *b)
+{
+	return strcmp(*(char * const *)a, *(char * const *)b);
+}
+
+/* Files and folders that vanish meanwhile are none of the VMs there are. */
+static int walk_ram(struct disco *disco, char *ram, struct name_list *list,
+		    size_t *unreadable)
+{
+	char * const roots[] = { ram, NULL };
+	size_t skip = strlen(ram) + 1;
+	FTSENT *ent;
+	int ret = 0;
+	FTS *fts;
+
+	fts = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR | FTS_XDEV, NULL);
+	if (!fts)
+		return disco_fail(disco, errno, "cannot walk %s: %s", ram,
+				  strerror(errno));
+	while (!ret && (errno = 0, ent = fts_read(fts))) {
+		switch (ent->fts_info) {
+		case FTS_F:
+			if (add_name(list, ent->fts_path + skip))
+				ret = disco_oom(disco);
+			break;
+		case FTS_DNR:
+		case FTS_NS:
+		case FTS_ERR:
+			if (ent->fts_errno == ENOENT && ent->fts_level > 0)
+				break;
+			if (ent->fts_errno == EACCES && ent->fts_level > 0) {
+				(*unreadable)++;
+				break;
+			}
+			ret = disco_fail(disco, ent->fts_errno, "%s: %s",
+					 ent->fts_path,
+					 strerror(ent->fts_errno));
+			break;
+		}
+	}
+	if (!ret && errno)
+		ret = disco_fail(disco, errno, "cannot walk %s: %s", ram,
+				 strerror(errno));
+	fts_close(fts);
+	return ret;
+}
+
+PUBLIC int disco_vm_names(struct disco *disco, char ***names, size_t *nr,
+			  size_t *unreadable)
+{
+	struct name_list list = { 0 };
+	size_t hidden = 0;
+	char *ram;
+	int ret;
+
+	ret = ram_path(disco, &ram);
+	if (ret)
+		return ret;
+	ret = walk_ram(disco, ram, &list, &hidden);
+	free(ram);
+	if (ret) {
+		disco_vm_names_free(list.names, list.nr);
+		return ret;
+	}
+	if (list.nr)
+		qsort(list.names, list.nr, sizeof(*list.names), compare_names);
+	*names = list.names;
+	*nr = list.nr;
+	if (unreadable)
+		*unreadable = hidden;
+	return 0;
+}
+
+PUBLIC void disco_vm_names_free(char **names, size_t nr)
+{
+	for (size_t i = 0; i < nr; i++)
+		free(names[i]);
+	free(names);
+}
+
+/* Makes @name relative to @ram. */
+static const char *relative_name(const char *ram, const char *name)
+{
+	size_t len = strlen(ram);
+
+	if (name[0] == '/') {
+		if (strncmp(name, ram, len) || name[len] != '/')
+			return NULL;
+		name += len;
+	}
+	while (name[0] == '/')
+		name++;
+	return name[0] ? name : NULL;
+}
+
+static int open_file(struct disco *disco, const char *ram, const char *name)
+{
+	struct stat st;
+	char *path;
+	int err;
+	int fd;
+
+	if (asprintf(&path, "%s/%s", ram, name) < 0)
+		return disco_oom(disco);
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	err = errno;
+	free(path);
+	if (fd < 0 && err == ENOENT)
+		return disco_fail(disco, err, "no VM %s in %s", name, ram);
+	if (fd < 0)
+		return disco_fail(disco, err, "cannot open VM %s in %s: %s",
+				  name, ram, strerror(err));
+	if (!fstat(fd, &st) && S_ISDIR(st.st_mode)) {
+		close(fd);
+		return disco_fail(disco, EISDIR, "%s in %s is a folder, not a VM",
+				  name, ram);
+	}
+	return fd;
+}
+
+PUBLIC int disco_vm_open(struct disco *disco, const char *name,
+			 struct disco_vm **out)
+{
+	const char *relative;
+	struct disco_vm *vm;
+	char *ram;
+	int ret;
+
+	ret = ram_path(disco, &ram);
+	if (ret)
+		return ret;
+	relative = relative_name(ram, name);
+	if (!relative) {
+		ret = disco_fail(disco, EINVAL,
+				 "\"%s\" names no file below %s", name, ram);
+		goto free_ram;
+	}
+	vm = calloc(1, sizeof(*vm));
+	if (!vm) {
+		ret = disco_oom(disco);
+		goto free_ram;
+	}
+	vm->disco = disco;
+	vm->name = strdup(relative);
+	if (!vm->name) {
+		ret = disco_oom(disco);
+		goto free_vm;
+	}
+	vm->fd = open_file(disco, ram, relative);
+	if (vm->fd < 0) {
+		ret = vm->fd;
+		goto free_name;
+	}
+	free(ram);
+	*out = vm;
+	return 0;
+
+free_name:
+	free(vm->name);
+free_vm:
+	free(vm);
+free_ram:
+	free(ram);
+	return ret;
+}
+
+PUBLIC void disco_vm_close(struct disco_vm *vm)
+{
+	if (!vm)
+		return;
+	close(vm->fd);
+	free(vm->name);
+	free(vm);
+}
+
+PUBLIC const char *disco_vm_name(const struct disco_vm *vm)
+{
+	return vm->name;
+}
+
+PUBLIC int disco_vm_fd(const struct disco_vm *vm)
+{
+	return vm->fd;
+}
+
+PUBLIC int disco_vm_stat(struct disco_vm *vm, struct disco_vm_stat *stat)
+{
+	stat->vm_fd = vm->fd;
+	return disco_request(vm->disco, DISCO_VM_STAT, stat,
+			     "statistics of VM %s", vm->name);
+}
