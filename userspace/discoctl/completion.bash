@@ -1,0 +1,87 @@
+# bash completion for discoctl                             -*- shell-script -*-
+# SPDX-License-Identifier: GPL-2.0-only
+
+# The mount that the words so far choose, if any.
+_discoctl_mount()
+{
+	local i
+
+	for ((i = 1; i < cword; i++)); do
+		case ${words[i]} in
+		-m | --mount)
+			printf '%s' "${words[i + 1]}"
+			return
+			;;
+		--mount=*)
+			printf '%s' "${words[i]#*=}"
+			return
+			;;
+		esac
+	done
+}
+
+# Adds the machines whose names begin with $cur. Others choose the names, so
+# they are quoted and never given to compgen -W, which would expand them.
+_discoctl_names()
+{
+	local mount name
+
+	mount=$(_discoctl_mount)
+	while IFS= read -r -d '' name; do
+		[[ $name != "$cur"* ]] || COMPREPLY+=("$(printf '%q' "$name")")
+	done < <(find "${mount:-/run/disco}/ram" -type f -printf '%P\0' 2>/dev/null)
+}
+
+_discoctl()
+{
+	local cur prev words cword
+	local -a commands=()
+	local i
+
+	_init_completion -n = || return
+
+	case $prev in
+	-m | --mount)
+		_filedir -d
+		return
+		;;
+	--pfn)
+		return
+		;;
+	esac
+
+	if [[ $cur == -* ]]; then
+		mapfile -t COMPREPLY < <(compgen -W '-j --json -p --pretty
+			-m --mount -a --all --pfn -h --help -V --version' -- "$cur")
+		return
+	fi
+
+	for ((i = 1; i < cword; i++)); do
+		case ${words[i]} in
+		-m | --mount | --pfn) ((i++)) ;;
+		-*) ;;
+		*) commands+=("${words[i]}") ;;
+		esac
+	done
+
+	case "${#commands[@]} ${commands[*]}" in
+	"0 ")
+		mapfile -t COMPREPLY < <(compgen -W 'vm page stat check
+			version help' -- "$cur")
+		;;
+	"1 vm")
+		mapfile -t COMPREPLY < <(compgen -W 'list show help' -- "$cur")
+		;;
+	"1 page")
+		mapfile -t COMPREPLY < <(compgen -W 'help' -- "$cur")
+		_discoctl_names
+		;;
+	"2 vm show")
+		_discoctl_names
+		;;
+	"1 stat" | "1 check" | "1 version")
+		mapfile -t COMPREPLY < <(compgen -W 'help' -- "$cur")
+		;;
+	esac
+} &&
+	complete -F _discoctl discoctl

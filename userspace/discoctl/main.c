@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * discoctl: look at the memory of virtual machines under Disco.
+ *
+ * Each command is in a file of its own, with its help. A command collects its
+ * whole answer before it prints JSON, so that what is printed is one object:
+ * the answer or the error.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <locale.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "discoctl.h"
+
+static const char help[] =
+	"Usage: discoctl [OPTIONS] COMMAND ...\n"
+	"\n"
+	"Shows what the Disco kernel module knows about virtual machines.\n"
+	"\n"
+	"Commands (any unambiguous beginning will do):\n"
+	"  vm list                    memory of all virtual machines\n"
+	"  vm show NAME               memory of one, in detail\n"
+	"  page NAME [GFN[-GFN]]      what is behind each page of a machine\n"
+	"  page --pfn PFN             who uses a machine frame\n"
+	"  stat                       counters of the module\n"
+	"  check                      walk all structures, report a violation\n"
+	"  version                    versions of program, library and module\n"
+	"  help                       this text; also: discoctl COMMAND help\n"
+	"\n"
+	"Options:\n"
+	"  -j, --json                 print JSON\n"
+	"  -p, --pretty               print JSON with line breaks\n"
+	"  -m, --mount MOUNT          use the file system mounted there\n"
+	"  -a, --all                  page: one line for each page\n"
+	"      --pfn PFN              page: ask about a machine frame\n"
+	"  -h, --help                 this text\n"
+	"  -V, --version              same as the command version\n";
+
+static int cmd_help(struct ctl *ctl, int argc, char **argv)
+{
+	(void)ctl, (void)argc, (void)argv;
+	return print_help(help);
+}
+
+static const struct command commands[] = {
+	{ "vm", cmd_vm },
+	{ "page", cmd_page },
+	{ "stat", cmd_stat },
+	{ "check", cmd_check },
+	{ "version", cmd_version },
+	{ "help", cmd_help },
+	{ NULL, NULL },
+};
+
+/**
+ * print_help - print a help text
+ * @text: the text
+ *
+ * Return: exit code.
+ */
+int print_help(const char *text)
+{
+	fputs(text, stdout);
+	return EXIT_OK;
+}
+
+/**
+ * ctl_error - report an error to the user
+ * @ctl: decides between text on stderr and JSON on stdout
+ * @fmt: what went wrong
+ *
+ * Return: EXIT_ERROR.
+ */
+int ctl_error(const struct ctl *ctl, const char *fmt, ...)
+{
+	char *text = NULL;
+	va_list ap;
+
+	va_start(ap, fmt);
+	if (vasprintf(&text, fmt, ap) < 0)
+		text = NULL;
+	va_end(ap);
+
+	if (ctl->json) {
+		struct json_object *obj = json_object_new_object();
+
+		json_add_text(obj, "error", text ? text : "not enough memory");
+		ctl_print_json(ctl, obj);
+	} else {
+		char *safe = text ? escape_name(text) : NULL;
+
+		fprintf(stderr, "discoctl: %s\n",
+			safe ? safe : "not enough memory");
+		free(safe);
+	}
+	free(text);
+	return EXIT_ERROR;
+}
+
+/**
+ * ctl_disco_error - report the library's last error to the user
+ * @ctl: the program
+ *
+ * Return: EXIT_ERROR.
+ */
+int ctl_disco_error(const struct ctl *ctl)
+{
+	return ctl_error(ctl, "%s", disco_error(ctl->disco));
+}
+
+/**
+ * ctl_print_json - print an answer and free it
+ * @ctl: the program
+ * @obj: the answer
+ *
+ * Return: EXIT_OK.
+ */
+int ctl_print_json(const struct ctl *ctl, struct json_object *obj)
+{
+	int flags = JSON_C_TO_STRING_NOSLASHESCAPE;
+
+	flags |= ctl->pretty ? JSON_C_TO_STRING_PRETTY |
+			       JSON_C_TO_STRING_SPACED :
+			       JSON_C_TO_STRING_PLAIN;
+	puts(json_object_to_json_string_ext(obj, flags));
+	json_object_put(obj);
+	return EXIT_OK;
+}
+
+static const struct command *find_command(const struct command *table,
+					  const char *word, bool *ambiguous)
+{
+	const struct command *found = NULL;
+
+	*ambiguous = false;
+	for (; table->name; table++) {
+		if (!strcmp(word, table->name)) {
+			*ambiguous = false;
+			return table;
+		}
+		if (!strncmp(word, table->name, strlen(word))) {
+			*ambiguous = *ambiguous || found;
+			found = table;
+		}
+	}
+	return found;
+}
+
+/**
+ * dispatch - run the command that the first word names
+ * @ctl: the program
+ * @table: what there is
+ * @what: what the words are called in an error text
+ * @argc: number of words
+ * @argv: the words
+ *
+ * Any unambiguous beginning of a name will do, as in bpftool and ip.
+ *
+ * Return: exit code.
+ */
+int dispatch(struct ctl *ctl, const struct command *table, const char *what,
+	     int argc, char **argv)
+{
+	const struct command *found = NULL;
+	bool ambiguous = false;
+	char list[256] = "";
+
+	if (argc)
+		found = find_command(table, argv[0], &ambiguous);
+	if (found && !ambiguous)
+		return found->run(ctl, argc - 1, argv + 1);
+
+	for (; table->name; table++) {
+		if (list[0])
+			strcat(list, ", ");
+		strcat(list, table->name);
+	}
+	if (!argc)
+		return ctl_error(ctl, "a %s is missing: %s", what, list);
+	return ctl_error(ctl, "%s %s \"%s\", there are: %s",
+			 ambiguous ? "ambiguous" : "unknown", what, argv[0],
+			 list);
+}
+
+/**
+ * reject_words - a command without arguments got some
+ * @ctl: the program
+ * @argc: number of words left
+ * @argv: the words
+ *
+ * Return: EXIT_OK if there are none, or EXIT_ERROR.
+ */
+int reject_words(struct ctl *ctl, int argc, char **argv)
+{
+	if (!argc)
+		return EXIT_OK;
+	return ctl_error(ctl, "unexpected \"%s\"", argv[0]);
+}
+
+static const struct option options[] = {
+	{ "json", no_argument, NULL, 'j' },
+	{ "pretty", no_argument, NULL, 'p' },
+	{ "mount", required_argument, NULL, 'm' },
+	{ "all", no_argument, NULL, 'a' },
+	{ "pfn", required_argument, NULL, 'f' },
+	{ "help", no_argument, NULL, 'h' },
+	{ "version", no_argument, NULL, 'V' },
+	{ NULL, 0, NULL, 0 },
+};
+
+/* Whether errors are JSON must be known before the first one is found. */
+static bool wants_json(int argc, char **argv)
+{
+	bool json = false;
+	int opt;
+
+	opterr = 0;
+	while ((opt = getopt_long(argc, argv, ":jpm:ahV", options, NULL)) != -1)
+		json = json || opt == 'j' || opt == 'p';
+	optind = 0;
+	return json;
+}
+
+static int run(struct ctl *ctl, int argc, char **argv)
+{
+	int (*instead)(struct ctl *, int, char **) = NULL;
+	int opt;
+
+	ctl->json = wants_json(argc, argv);
+	while ((opt = getopt_long(argc, argv, ":jpm:ahV", options, NULL)) != -1) {
+		switch (opt) {
+		case 'j':
+			break;
+		case 'p':
+			ctl->pretty = true;
+			break;
+		case 'm':
+			ctl->mount = true;
+			if (disco_set_mount(ctl->disco, optarg))
+				return ctl_disco_error(ctl);
+			break;
+		case 'a':
+			ctl->all = true;
+			break;
+		case 'f':
+			ctl->pfn = optarg;
+			break;
+		case 'h':
+			instead = cmd_help;
+			break;
+		case 'V':
+			instead = cmd_version;
+			break;
+		case ':':
+			return ctl_error(ctl, "%s needs a value",
+					 argv[optind - 1]);
+		default:
+			return ctl_error(ctl, "unknown option %s (try: discoctl help)",
+					 argv[optind - 1]);
+		}
+	}
+	argc -= optind;
+	argv += optind;
+	if (instead)
+		return instead(ctl, 0, argv);
+	if ((ctl->pfn || ctl->all) &&
+	    (!argc || strncmp(argv[0], "page", strlen(argv[0]))))
+		return ctl_error(ctl, "%s is only for the command page",
+				 ctl->pfn ? "--pfn" : "--all");
+	return dispatch(ctl, commands, "command", argc, argv);
+}
+
+int main(int argc, char **argv)
+{
+	struct ctl ctl = { 0 };
+	int ret;
+
+	/* Only for what is a character; numbers and messages stay as in C. */
+	setlocale(LC_CTYPE, "C.UTF-8");
+	if (disco_new(&ctl.disco))
+		return ctl_error(&ctl, "not enough memory");
+	ret = run(&ctl, argc, argv);
+	disco_free(ctl.disco);
+	if (fflush(stdout) || ferror(stdout)) {
+		fprintf(stderr, "discoctl: cannot write the answer: %s\n",
+			strerror(errno));
+		return EXIT_ERROR;
+	}
+	return ret;
+}
