@@ -126,6 +126,7 @@ void run_pairs(const char *what, pair_fn fn, int nr_parts,
 	       struct samples *samples);
 void alternate(const struct ram *rams, step_fn step, int part,
 	       double seconds[][MAX_PARTS]);
+double step_write(const struct ram *ram, size_t at, size_t bytes);
 double median(const double *values, int nr);
 
 /* report.c */

@@ -78,3 +78,16 @@ void alternate(const struct ram *rams, step_fn step, int part,
 		}
 	}
 }
+
+/**
+ * step_write() - touch a slice by one thread
+ * @ram: a mapped memory
+ * @at: begin of the slice
+ * @bytes: its size
+ *
+ * Return: seconds that it took.
+ */
+double step_write(const struct ram *ram, size_t at, size_t bytes)
+{
+	return run_parallel(1, touch_write, ram->map + at, bytes);
+}

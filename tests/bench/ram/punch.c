@@ -37,11 +37,6 @@ static double step_punch_pagewise(const struct ram *ram, size_t at,
 	return punch(ram, at, bytes / PAGEWISE_SHARE, env.page_size);
 }
 
-static double step_refill(const struct ram *ram, size_t at, size_t bytes)
-{
-	return run_parallel(1, touch_write, ram->map + at, bytes);
-}
-
 static void pair_punch(int pair, double seconds[][MAX_PARTS])
 {
 	struct ram rams[NR_SIDES];
@@ -50,7 +45,7 @@ static void pair_punch(int pair, double seconds[][MAX_PARTS])
 	for (int side = 0; side < NR_SIDES; side++)
 		ram_populate(&rams[side], side, env.bytes);
 	alternate(rams, step_punch, 0, seconds);
-	alternate(rams, step_refill, 1, seconds);
+	alternate(rams, step_write, 1, seconds);
 	for (int side = 0; side < NR_SIDES; side++) {
 		seconds[side][2] = seconds[side][0] + seconds[side][1];
 		ram_check_local(&rams[side]);

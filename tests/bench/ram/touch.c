@@ -7,11 +7,6 @@
 
 #define TARGET 1.10
 
-static double step_write(const struct ram *ram, size_t at, size_t bytes)
-{
-	return run_parallel(1, touch_write, ram->map + at, bytes);
-}
-
 static double step_write_parallel(const struct ram *ram, size_t at,
 				  size_t bytes)
 {
