@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Every change of a page's state and every refusal has one counter here, and
+ * the counter's name is also what the tracepoints print.
+ */
+#ifndef _DISCO_COUNTERS_H
+#define _DISCO_COUNTERS_H
+
+#include <linux/percpu.h>
+#include <linux/types.h>
+
+/* One page of one VM changed its state: struct disco_pmap_entry.state. */
+#define DISCO_TRANSITIONS(X)		\
+	X(hole_to_zero)			\
+	X(hole_to_private)		\
+	X(hole_to_shared)		\
+	X(zero_to_hole)			\
+	X(zero_to_private)		\
+	X(private_to_hole)		\
+	X(private_to_shared)		\
+	X(shared_to_hole)		\
+	X(shared_to_private_copy)	\
+	X(shared_to_private_reuse)
+
+/*
+ * Something was asked for and not done:
+ * private_mapping	mmap(MAP_PRIVATE)
+ * limit		the mount's size= was reached
+ * nomem		the kernel or the memory cgroup had no page
+ * pinned		a page with references beyond ours was copied, not shared
+ * users_full		a page had as many users as its list can hold: copied
+ * ids			all VM numbers are in use
+ */
+#define DISCO_REFUSALS(X)		\
+	X(refused_private_mapping)	\
+	X(refused_limit)		\
+	X(refused_nomem)		\
+	X(refused_pinned)		\
+	X(refused_users_full)		\
+	X(refused_ids)
+
+/*
+ * How much there is now:
+ * machine_pages	pages that VMs have, each counted once
+ * metadata_bytes	leaves of pmaps and lists of users
+ * vms			files in ram/
+ */
+#define DISCO_GAUGES(X)			\
+	X(machine_pages)		\
+	X(metadata_bytes)		\
+	X(vms)
+
+#define DISCO_COUNTERS(X) DISCO_TRANSITIONS(X) DISCO_REFUSALS(X) DISCO_GAUGES(X)
+
+#define X(name) DISCO_##name,
+enum disco_counter {
+	DISCO_COUNTERS(X)
+	DISCO_NR_COUNTERS
+};
+#undef X
+
+struct disco_counters {
+	s64 value[DISCO_NR_COUNTERS];
+};
+
+DECLARE_PER_CPU(struct disco_counters, disco_counters);
+
+/**
+ * disco_count() - add to a counter
+ * @counter: which
+ * @n: how much; negative only for a gauge
+ *
+ * Context: any.
+ */
+static inline void disco_count(enum disco_counter counter, s64 n)
+{
+	this_cpu_add(disco_counters.value[counter], n);
+}
+
+struct disco_vm;
+struct folio;
+
+s64 disco_counter_sum(enum disco_counter counter);
+u64 disco_transitions_sum(void);
+void disco_count_page(enum disco_counter transition, struct disco_vm *vm,
+		      pgoff_t gfn, struct folio *folio);
+void disco_refuse(enum disco_counter refusal, struct disco_vm *vm, pgoff_t gfn);
+
+extern const struct attribute_group *disco_counter_groups[];
+
+#endif /* _DISCO_COUNTERS_H */

@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * disco - shared memory for virtual machines, after Disco (SOSP'97)
+ *
+ * Words. A *VM* is a regular file in ram/. Its *gfn* are the page numbers of
+ * the file. The *pmap* says for each gfn what is behind it, in a *slot*. The
+ * *memmap* says for each machine page who uses it: (VM, gfn) pairs, kept in the
+ * page's own struct folio and a small list.
+ *
+ * A slot is in one of four states (uapi: enum disco_page_state):
+ *
+ *	hole	 nothing mapped
+ *	zero	 a node's zero page may be mapped read-only
+ *	private	 one folio, one user; mapped read-write
+ *	shared	 one folio, any number of users; mapped read-only by all
+ *
+ * Locks, in this order:
+ *
+ *	inode lock			size, and who clones or punches
+ *	disco_sb.check_lock		clone: shared; consistency check: exclusive
+ *	mmap_lock or VMA lock
+ *	mapping->invalidate_lock	faults, queries: shared; truncate, punch,
+ *					clone (both files), check: exclusive
+ *	disco_vm.slot_locks[]		hole and zero slots
+ *	folio lock			filled slots, and the folio's users
+ *	mapping->i_mmap_rwsem		inside disco_vm_zap()
+ *
+ * Write and punch take the inode lock before any fault could take mmap_lock
+ * under it: copies to and from user memory run with nothing held but the
+ * inode lock and a reference on the page.
+ *
+ * Who may change what:
+ *
+ *	- A hole or zero slot changes under its slot lock, or with
+ *	  invalidate_lock held exclusive. The zero page's PTE is inserted under
+ *	  the same lock, so who fills the slot zaps every zero PTE there is.
+ *	- A filled slot changes under the lock of its folio. To look at one: read
+ *	  the slot, take a reference, lock the folio, read again.
+ *	- Nobody holds two folio locks of slots; a folio not yet in a slot does
+ *	  not count.
+ *	- Leaves of the pmap are added at any time and freed with invalidate_lock
+ *	  held exclusive. A lock of a folio that lists (vm, gfn) as user also
+ *	  keeps that VM and the leaf of that slot alive.
+ */
+#ifndef _DISCO_H
+#define _DISCO_H
+
+#include <linux/fs.h>
+#include <linux/lockdep.h>
+#include <linux/mm.h>
+#include <linux/mutex.h>
+#include <linux/pagemap.h>
+#include <linux/percpu_counter.h>
+#include <linux/rwsem.h>
+#include <linux/xarray.h>
+
+#include <linux/disco.h>
+
+#include "compat/compat.h"
+#include "counters.h"
+
+#define DISCO_VERSION "0.1"
+
+/* A gfn has 32 bits in a user's record: 16 TiB of 4 KiB pages. */
+#define DISCO_GFN_BITS 32
+#define DISCO_MAX_GFN (BIT_ULL(DISCO_GFN_BITS) - 1)
+
+/* pmap.c: physical to machine */
+
+/**
+ * struct disco_pmap_table - gfn to slot, for one VM
+ * @leaves: gfn / DISCO_LEAF_SLOTS to a page of slots; no leaf means all holes
+ * @nr_leaves: pages in @leaves
+ *
+ * An xarray of pages rather than of folios: a slot then costs 8 bytes and not
+ * 9, faults of one VM share no lock, and a leaf is what a huge page would be.
+ */
+struct disco_pmap_table {
+	struct xarray leaves;
+	atomic_long_t nr_leaves;
+};
+
+#define DISCO_LEAF_SLOTS (PAGE_SIZE / sizeof(unsigned long))
+
+/* A slot's value: folio pointer | enum disco_page_state. */
+#define DISCO_SLOT_STATE 3UL
+
+static inline enum disco_page_state disco_slot_state(unsigned long value)
+{
+	return value & DISCO_SLOT_STATE;
+}
+
+static inline struct folio *disco_slot_folio(unsigned long value)
+{
+	return (struct folio *)(value & ~DISCO_SLOT_STATE);
+}
+
+static inline unsigned long disco_slot_value(struct folio *folio,
+					     enum disco_page_state state)
+{
+	return (unsigned long)folio | state;
+}
+
+static inline bool disco_slot_filled(unsigned long value)
+{
+	return disco_slot_state(value) >= DISCO_PAGE_PRIVATE;
+}
+
+void disco_pmap_init(struct disco_pmap_table *pmap);
+void disco_pmap_destroy(struct disco_pmap_table *pmap);
+unsigned long *disco_pmap_slot(struct disco_pmap_table *pmap, pgoff_t gfn);
+unsigned long *disco_pmap_slot_alloc(struct disco_pmap_table *pmap,
+				     pgoff_t gfn);
+unsigned long *disco_pmap_next(struct disco_pmap_table *pmap, pgoff_t *gfn,
+			       pgoff_t end);
+void disco_pmap_free_leaves(struct disco_pmap_table *pmap, pgoff_t start,
+			    pgoff_t end);
+
+/* memmap.c: machine to physical */
+
+/**
+ * struct disco_user - one user of a machine page
+ * @vm: number of the VM
+ * @gfn: where the VM has the page
+ *
+ * Six bytes, so that a slot and a user together stay under 0.4% of a page.
+ */
+struct disco_user {
+	u16 vm;
+	u32 gfn;
+} __packed __aligned(2);
+
+int disco_memmap_cache_init(void);
+void disco_memmap_cache_destroy(void);
+void disco_memmap_init(struct folio *folio, struct disco_user user);
+bool disco_memmap_ours(struct folio *folio, struct disco_user *first);
+unsigned int disco_memmap_count(struct folio *folio);
+struct disco_user disco_memmap_get(struct folio *folio, unsigned int i);
+int disco_memmap_add(struct folio *folio, struct disco_user user);
+unsigned int disco_memmap_del(struct folio *folio, struct disco_user user);
+size_t disco_memmap_bytes(struct folio *folio);
+
+/* super.c: one mount */
+
+/**
+ * struct disco_sb - one mount
+ * @used: machine pages of this mount's VMs
+ * @max_pages: limit of @used, 0 for none (size=)
+ * @mode: permissions of ram/ at mount (mode=)
+ * @uid: owner of ram/ at mount (uid=)
+ * @gid: group of ram/ at mount (gid=)
+ * @check_lock: held exclusive by the consistency check, shared by clone, whose
+ *	new pages list a user that is not in a pmap yet
+ */
+struct disco_sb {
+	struct percpu_counter used;
+	u64 max_pages;
+	umode_t mode;
+	kuid_t uid;
+	kgid_t gid;
+	struct rw_semaphore check_lock;
+};
+
+extern struct file_system_type disco_fs_type;
+
+static inline struct disco_sb *disco_sb(struct super_block *sb)
+{
+	return sb->s_fs_info;
+}
+
+/* vm.c: one virtual machine's memory */
+
+#define DISCO_SLOT_LOCKS 64
+
+/**
+ * struct disco_vm - the memory of one VM: a regular file in ram/
+ * @inode: the file; @inode->i_private points back
+ * @id: number, unique among living VMs; fits in 16 bits
+ * @pmap: what is behind each gfn
+ * @nr_private: slots in state private
+ * @nr_shared: slots in state shared
+ * @rcu: delays freeing for disco_vm_find()
+ * @slot_locks: protect hole and zero slots, hashed by gfn
+ */
+struct disco_vm {
+	struct inode *inode;
+	u32 id;
+	struct disco_pmap_table *pmap;
+	struct percpu_counter nr_private;
+	struct percpu_counter nr_shared;
+	struct rcu_head rcu;
+	struct mutex slot_locks[DISCO_SLOT_LOCKS];
+};
+
+static inline struct disco_vm *disco_vm(struct inode *inode)
+{
+	return inode->i_private;
+}
+
+static inline struct disco_sb *disco_vm_sb(struct disco_vm *vm)
+{
+	return disco_sb(vm->inode->i_sb);
+}
+
+static inline struct mutex *disco_slot_lock(struct disco_vm *vm, pgoff_t gfn)
+{
+	return &vm->slot_locks[gfn % DISCO_SLOT_LOCKS];
+}
+
+static inline struct disco_user disco_user(struct disco_vm *vm, pgoff_t gfn)
+{
+	return (struct disco_user){ .vm = vm->id, .gfn = gfn };
+}
+
+static inline pgoff_t disco_vm_pages(struct disco_vm *vm)
+{
+	return DIV_ROUND_UP_ULL(i_size_read(vm->inode), PAGE_SIZE);
+}
+
+int disco_vm_create(struct inode *inode);
+void disco_vm_destroy(struct disco_vm *vm);
+struct disco_vm *disco_vm_lookup(u32 id);
+struct inode *disco_vm_find(u32 id);
+struct inode *disco_vm_find_next(struct super_block *sb, unsigned long *id);
+void disco_vm_zap(struct disco_vm *vm, pgoff_t gfn, pgoff_t nr);
+void disco_vm_drop(struct disco_vm *vm, struct disco_pmap_table *pmap,
+		   pgoff_t start, pgoff_t end);
+int disco_vm_zero_partial(struct disco_vm *vm, loff_t start, loff_t end);
+
+/* slot.c: the life of a page */
+
+struct folio *disco_slot_lock_folio(unsigned long *slot, unsigned long value);
+int disco_slot_get_private(struct disco_vm *vm, pgoff_t gfn,
+			   struct vm_area_struct *vma, unsigned long addr,
+			   struct folio *held, struct folio **foliop);
+vm_fault_t disco_slot_map_zero(struct disco_vm *vm, unsigned long *slot,
+			       struct vm_fault *vmf);
+void disco_slot_drop(struct disco_vm *vm, pgoff_t gfn, unsigned long *slot);
+int disco_slot_share(struct disco_vm *src, pgoff_t gfn, unsigned long *slot,
+		     struct disco_vm *dst, struct disco_pmap_table *dst_pmap);
+
+/* page.c: machine pages */
+
+int disco_zero_init(void);
+void disco_zero_exit(void);
+struct folio *disco_zero_folio(int node);
+struct folio *disco_folio_alloc(struct disco_vm *vm, pgoff_t gfn,
+				struct vm_area_struct *vma, unsigned long addr,
+				gfp_t gfp, int *err);
+void disco_folio_free(struct disco_vm *vm, struct folio *folio);
+void disco_folio_copy(struct folio *dst, struct folio *src);
+
+/* inode.c, file.c, fault.c, clone.c: the file system */
+
+struct inode *disco_inode_new(struct super_block *sb, const struct inode *dir,
+			      umode_t mode);
+int disco_setattr(struct mnt_idmap *idmap, struct dentry *dentry,
+		  struct iattr *attr);
+loff_t disco_remap_range(struct file *file_in, loff_t pos_in,
+			 struct file *file_out, loff_t pos_out, loff_t len,
+			 unsigned int remap_flags);
+
+extern const struct inode_operations disco_ram_dir_iops;
+extern const struct inode_operations disco_root_iops;
+extern const struct file_operations disco_ram_fops;
+extern const struct vm_operations_struct disco_vm_ops;
+
+/* ioctl.c, query.c, check.c: /dev/disco */
+
+struct disco_ioctl_op;
+
+const struct disco_ioctl_op *disco_ioctl_find(unsigned int cmd);
+int disco_ioctl_copy_in(const struct disco_ioctl_op *op, void *req,
+			const void __user *arg, u32 *size);
+extern const struct file_operations disco_dev_fops;
+
+struct file *disco_get_vm_file(s32 fd, struct disco_vm **vmp);
+int disco_query(void *req);
+int disco_vm_stat(void *req);
+int disco_pmap(void *req);
+int disco_memmap(void *req);
+int disco_check(void *req);
+
+#endif /* _DISCO_H */

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Faults on the mappings of a VM's memory, after mm/secretmem.c.
+ */
+#include "disco.h"
+
+static vm_fault_t error_to_fault(int err)
+{
+	/* No room in the mount is what tmpfs makes a SIGBUS of. */
+	return err == -ENOSPC ? VM_FAULT_SIGBUS : vmf_error(err);
+}
+
+static vm_fault_t read_fault(struct disco_vm *vm, struct vm_fault *vmf)
+{
+	unsigned long *slot, value;
+	struct folio *folio;
+	vm_fault_t ret;
+
+	slot = disco_pmap_slot_alloc(vm->pmap, vmf->pgoff);
+	if (!slot) {
+		disco_refuse(DISCO_refused_nomem, vm, vmf->pgoff);
+		return VM_FAULT_OOM;
+	}
+	do {
+		value = READ_ONCE(*slot);
+		if (!disco_slot_filled(value)) {
+			ret = disco_slot_map_zero(vm, slot, vmf);
+			if (ret)
+				return ret;
+			ret = disco_slot_get_private(vm, vmf->pgoff, vmf->vma,
+						     vmf->address, NULL,
+						     &folio);
+			if (ret)
+				return error_to_fault(ret);
+		} else {
+			folio = disco_slot_lock_folio(slot, value);
+		}
+	} while (!folio);
+
+	vmf->page = folio_page(folio, 0);
+	return VM_FAULT_LOCKED;
+}
+
+/* The slot's folio is returned locked, so it stays the slot's until mapped. */
+static vm_fault_t disco_fault(struct vm_fault *vmf)
+{
+	struct inode *inode = file_inode(vmf->vma->vm_file);
+	struct disco_vm *vm = disco_vm(inode);
+	struct folio *folio;
+	vm_fault_t ret;
+	int err;
+
+	filemap_invalidate_lock_shared(inode->i_mapping);
+	if (vmf->pgoff >= disco_vm_pages(vm)) {
+		ret = VM_FAULT_SIGBUS;
+	} else if (vmf->flags & FAULT_FLAG_WRITE) {
+		err = disco_slot_get_private(vm, vmf->pgoff, vmf->vma,
+					     vmf->address, NULL, &folio);
+		if (err) {
+			ret = error_to_fault(err);
+		} else {
+			vmf->page = folio_page(folio, 0);
+			ret = VM_FAULT_LOCKED;
+		}
+	} else {
+		ret = read_fault(vm, vmf);
+	}
+	filemap_invalidate_unlock_shared(inode->i_mapping);
+	return ret;
+}
+
+/*
+ * A write to a page that is mapped read-only, or the second half of a write
+ * fault. A private page is returned locked: with no mapping of its own the
+ * kernel would otherwise take it for truncated and try again for ever. Anything
+ * else is replaced in the slot, which zaps the PTE, and the access is repeated.
+ */
+static vm_fault_t disco_page_mkwrite(struct vm_fault *vmf)
+{
+	struct inode *inode = file_inode(vmf->vma->vm_file);
+	struct folio *private, *folio = page_folio(vmf->page);
+	struct disco_vm *vm = disco_vm(inode);
+	unsigned long *slot, value;
+	vm_fault_t ret;
+	int err;
+
+	filemap_invalidate_lock_shared(inode->i_mapping);
+	if (vmf->pgoff >= disco_vm_pages(vm)) {
+		ret = VM_FAULT_SIGBUS;
+		goto unlock;
+	}
+
+	value = disco_slot_value(folio, DISCO_PAGE_PRIVATE);
+	slot = disco_pmap_slot(vm->pmap, vmf->pgoff);
+	if (slot && READ_ONCE(*slot) == value) {
+		folio_lock(folio);
+		if (READ_ONCE(*slot) == value) {
+			ret = VM_FAULT_LOCKED;
+			goto unlock;
+		}
+		folio_unlock(folio);
+	}
+
+	err = disco_slot_get_private(vm, vmf->pgoff, vmf->vma, vmf->address,
+				     folio, &private);
+	if (err) {
+		ret = error_to_fault(err);
+		goto unlock;
+	}
+	folio_unlock(private);
+	folio_put(private);
+	ret = VM_FAULT_NOPAGE;
+unlock:
+	filemap_invalidate_unlock_shared(inode->i_mapping);
+	return ret;
+}
+
+const struct vm_operations_struct disco_vm_ops = {
+	.fault		= disco_fault,
+	.page_mkwrite	= disco_page_mkwrite,
+};

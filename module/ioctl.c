@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * /dev/disco: one table of requests, after drivers/iommu/iommufd/main.c. Only
+ * the dispatcher checks sizes and copies the structure.
+ */
+#include <linux/capability.h>
+#include <linux/fs.h>
+#include <linux/uaccess.h>
+
+#include "disco.h"
+#include "ioctl.h"
+
+/* All requests, as large as the largest. */
+union disco_request {
+	struct {
+		u32 size;
+		u32 flags;
+	} head;
+	struct disco_query query;
+	struct disco_vm_stat vm_stat;
+	struct disco_pmap pmap;
+	struct disco_memmap memmap;
+	struct disco_check check;
+};
+
+#define OP(_cmd, _fn, _struct, _last, _flags, _admin)			\
+	[_IOC_NR(_cmd) - DISCO_CMD_BASE] = {				\
+		.size = sizeof(_struct) +				\
+			BUILD_BUG_ON_ZERO(offsetof(_struct, size) ||	\
+					  offsetof(_struct, flags) !=	\
+					  sizeof(u32)),			\
+		.min_size = offsetofend(_struct, _last),		\
+		.cmd = _cmd,						\
+		.flags = _flags,					\
+		.admin = _admin,					\
+		.execute = _fn,						\
+	}
+
+/* The field is the last one of the version first published. */
+static const struct disco_ioctl_op disco_ioctl_ops[] = {
+	OP(DISCO_QUERY, disco_query, struct disco_query, out_version, 0, false),
+	OP(DISCO_VM_STAT, disco_vm_stat, struct disco_vm_stat, out_metadata,
+	   DISCO_VM_STAT_MACHINE, false),
+	OP(DISCO_PMAP, disco_pmap, struct disco_pmap, __reserved, 0, false),
+	OP(DISCO_MEMMAP, disco_memmap, struct disco_memmap, out_node, 0, true),
+	OP(DISCO_CHECK, disco_check, struct disco_check, __reserved2, 0, true),
+};
+
+/**
+ * disco_ioctl_find() - find a request
+ * @cmd: number given to ioctl()
+ *
+ * Return: its row, or NULL.
+ */
+const struct disco_ioctl_op *disco_ioctl_find(unsigned int cmd)
+{
+	unsigned int i = _IOC_NR(cmd) - DISCO_CMD_BASE;
+
+	if (i >= ARRAY_SIZE(disco_ioctl_ops) || disco_ioctl_ops[i].cmd != cmd)
+		return NULL;
+	return &disco_ioctl_ops[i];
+}
+
+/**
+ * disco_ioctl_copy_in() - read and check a request's structure
+ * @op: its row
+ * @req: buffer of @op->size bytes
+ * @arg: the caller's structure
+ * @size: set to the caller's size
+ *
+ * Return: 0; -EFAULT; -EINVAL for a size below the first version; -E2BIG for
+ * bytes set that this module does not know; -EOPNOTSUPP for unknown flags.
+ */
+int disco_ioctl_copy_in(const struct disco_ioctl_op *op, void *req,
+			const void __user *arg, u32 *size)
+{
+	const u32 *head = req;
+	int err;
+
+	if (get_user(*size, (const u32 __user *)arg))
+		return -EFAULT;
+	if (*size < op->min_size)
+		return -EINVAL;
+	if (*size > PAGE_SIZE)
+		return -E2BIG;
+	err = copy_struct_from_user(req, op->size, arg, *size);
+	if (err)
+		return err;
+	if (head[1] & ~op->flags)
+		return -EOPNOTSUPP;
+	return 0;
+}
+
+static long disco_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	const struct disco_ioctl_op *op = disco_ioctl_find(cmd);
+	void __user *user = (void __user *)arg;
+	union disco_request req;
+	u32 size;
+	int err;
+
+	if (!op)
+		return -ENOTTY;
+	if (op->admin && !capable(CAP_SYS_ADMIN))
+		return -EPERM;
+	memset(&req, 0, sizeof(req));
+	err = disco_ioctl_copy_in(op, &req, user, &size);
+	if (err)
+		return err;
+	err = op->execute(&req);
+	if (err)
+		return err;
+	if (copy_to_user(user, &req, min(size, op->size)))
+		return -EFAULT;
+	return 0;
+}
+
+const struct file_operations disco_dev_fops = {
+	.owner		= THIS_MODULE,
+	.unlocked_ioctl	= disco_ioctl,
+	.compat_ioctl	= compat_ptr_ioctl,
+	.llseek		= noop_llseek,
+};

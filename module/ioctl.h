@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef _DISCO_IOCTL_H
+#define _DISCO_IOCTL_H
+
+#include <linux/types.h>
+
+/**
+ * struct disco_ioctl_op - one request of /dev/disco
+ * @size: bytes of the structure as this module knows it
+ * @min_size: bytes of the structure as first published
+ * @cmd: request number
+ * @flags: bits that the structure's second field may have
+ * @admin: needs CAP_SYS_ADMIN
+ * @execute: does it; what it writes to @req reaches the caller if it returns 0
+ */
+struct disco_ioctl_op {
+	u32 size;
+	u32 min_size;
+	unsigned int cmd;
+	u32 flags;
+	bool admin;
+	int (*execute)(void *req);
+};
+
+#endif /* _DISCO_IOCTL_H */

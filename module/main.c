@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Loading and unloading.
+ */
+#include <linux/miscdevice.h>
+#include <linux/module.h>
+#include <linux/utsname.h>
+#include <generated/utsrelease.h>
+
+#include "disco.h"
+
+static struct miscdevice disco_dev = {
+	.minor = MISC_DYNAMIC_MINOR,
+	.name = "disco",
+	.fops = &disco_dev_fops,
+	.groups = disco_counter_groups,
+	/* What a request may see depends on the files that it names. */
+	.mode = 0666,
+};
+
+static int __init disco_init(void)
+{
+	int err;
+
+	/* Only a forced load comes this far with the wrong kernel. */
+	if (strcmp(utsname()->release, UTS_RELEASE)) {
+		pr_err("disco: built for Linux %s, this is %s: build it again with make KDIR=/lib/modules/%s/build\n",
+		       UTS_RELEASE, utsname()->release, utsname()->release);
+		return -ENOEXEC;
+	}
+
+	err = disco_zero_init();
+	if (err)
+		return err;
+	err = disco_memmap_cache_init();
+	if (err)
+		goto err_zero;
+	err = misc_register(&disco_dev);
+	if (err)
+		goto err_cache;
+	/* Last: from here on there can be VMs. */
+	err = register_filesystem(&disco_fs_type);
+	if (err)
+		goto err_dev;
+	pr_info("disco: version %s\n", DISCO_VERSION);
+	return 0;
+
+err_dev:
+	misc_deregister(&disco_dev);
+err_cache:
+	disco_memmap_cache_destroy();
+err_zero:
+	disco_zero_exit();
+	return err;
+}
+
+static void __exit disco_exit(void)
+{
+	unregister_filesystem(&disco_fs_type);
+	misc_deregister(&disco_dev);
+	/* Inodes and VMs of the last mount are freed by RCU callbacks. */
+	rcu_barrier();
+	disco_memmap_cache_destroy();
+	disco_zero_exit();
+}
+
+module_init(disco_init);
+module_exit(disco_exit);
+
+MODULE_ALIAS_FS("disco");
+MODULE_DESCRIPTION("Shared memory for virtual machines, after Disco (SOSP'97)");
+MODULE_LICENSE("GPL");
+MODULE_VERSION(DISCO_VERSION);

@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The memmap: machine page to the (VM, gfn) pairs that use it. (Disco, section
+ * 4.2: "for each machine page the VMs that use it"; it is what a shootdown
+ * walks.)
+ *
+ * There is no table by frame number. The first user is packed into
+ * folio->private, so a private page costs nothing here; further users are in a
+ * list that folio->index points to. Order has no meaning.
+ *
+ * A reader who came from a bare frame number cannot trust folio->private: it
+ * takes it as a hint and believes it when the pmap slot that it names holds the
+ * folio (query.c).
+ *
+ * All of it changes under the folio lock, but for a folio that is in no slot.
+ */
+#include <linux/slab.h>
+
+#include "disco.h"
+
+#define FIRST_MAGIC	0xd15cUL
+#define FIRST_VM_SHIFT	DISCO_GFN_BITS
+#define FIRST_MAGIC_SHIFT 48
+
+/* Users after the first. */
+struct users {
+	u16 nr;
+	u16 max;
+	struct disco_user user[];
+};
+
+/*
+ * Sizes of lists. Steps are small enough that slots and list together stay
+ * under 0.4% of the pages for any number of users (design rule 7), which
+ * kmalloc()'s powers of two do not. Not SLAB_ACCOUNT, which costs 8 bytes more
+ * for each list; a list is never larger than the charged leaves of its users.
+ */
+static const struct {
+	const char *name;
+	unsigned int bytes;
+} classes[] = {
+	{ "disco_users_16", 16 },	{ "disco_users_24", 24 },
+	{ "disco_users_32", 32 },	{ "disco_users_48", 48 },
+	{ "disco_users_64", 64 },	{ "disco_users_88", 88 },
+	{ "disco_users_120", 120 },	{ "disco_users_160", 160 },
+	{ "disco_users_216", 216 },	{ "disco_users_296", 296 },
+	{ "disco_users_408", 408 },	{ "disco_users_560", 560 },
+	{ "disco_users_768", 768 },	{ "disco_users_1056", 1056 },
+	{ "disco_users_1448", 1448 },	{ "disco_users_2008", 2008 },
+	{ "disco_users_2776", 2776 },	{ "disco_users_3840", 3840 },
+};
+
+static struct kmem_cache *caches[ARRAY_SIZE(classes)];
+
+static unsigned int class_max(unsigned int class)
+{
+	return (classes[class].bytes - sizeof(struct users)) /
+	       sizeof(struct disco_user);
+}
+
+static unsigned int class_of(const struct users *users)
+{
+	unsigned int class = 0;
+
+	while (class_max(class) < users->max)
+		class++;
+	return class;
+}
+
+/**
+ * disco_memmap_cache_init() - make the caches for lists of users
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int disco_memmap_cache_init(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(classes); i++) {
+		caches[i] = kmem_cache_create(classes[i].name,
+					      classes[i].bytes, 0, 0, NULL);
+		if (!caches[i]) {
+			disco_memmap_cache_destroy();
+			return -ENOMEM;
+		}
+	}
+	return 0;
+}
+
+/**
+ * disco_memmap_cache_destroy() - undo disco_memmap_cache_init()
+ */
+void disco_memmap_cache_destroy(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(classes); i++) {
+		kmem_cache_destroy(caches[i]);
+		caches[i] = NULL;
+	}
+}
+
+static struct users *users_of(struct folio *folio)
+{
+	return (struct users *)folio->index;
+}
+
+static void free_users(struct users *users)
+{
+	unsigned int class = class_of(users);
+
+	disco_count(DISCO_metadata_bytes, -(s64)classes[class].bytes);
+	kmem_cache_free(caches[class], users);
+}
+
+/* A list with room for one more, or NULL. */
+static struct users *grow_users(struct users *old)
+{
+	unsigned int class = old ? class_of(old) + 1 : 0;
+	struct users *users;
+
+	users = kmem_cache_alloc(caches[class], GFP_KERNEL);
+	if (!users)
+		return NULL;
+	users->nr = 0;
+	users->max = class_max(class);
+	disco_count(DISCO_metadata_bytes, classes[class].bytes);
+	if (old) {
+		memcpy(users->user, old->user, old->nr * sizeof(*old->user));
+		users->nr = old->nr;
+		free_users(old);
+	}
+	return users;
+}
+
+static void set_first(struct folio *folio, struct disco_user user)
+{
+	folio->private = (void *)(FIRST_MAGIC << FIRST_MAGIC_SHIFT |
+				  (unsigned long)user.vm << FIRST_VM_SHIFT |
+				  user.gfn);
+}
+
+/**
+ * disco_memmap_init() - give a new page its first user
+ * @folio: page that is in no slot
+ * @user: the user
+ */
+void disco_memmap_init(struct folio *folio, struct disco_user user)
+{
+	set_first(folio, user);
+	folio->index = 0;
+}
+
+/**
+ * disco_memmap_ours() - is this a page of a VM, as far as the page says
+ * @folio: any folio; may belong to somebody else
+ * @first: set to its first user
+ *
+ * Context: the folio lock makes the answer stable; without it, or for a folio
+ * that may not be ours, it is a hint.
+ * Return: true if @folio looks like ours and has a user.
+ */
+bool disco_memmap_ours(struct folio *folio, struct disco_user *first)
+{
+	unsigned long word = (unsigned long)READ_ONCE(folio->private);
+
+	if (word >> FIRST_MAGIC_SHIFT != FIRST_MAGIC)
+		return false;
+	first->vm = word >> FIRST_VM_SHIFT;
+	first->gfn = word;
+	return true;
+}
+
+/**
+ * disco_memmap_count() - number of users of a page
+ * @folio: page of a VM, locked
+ *
+ * Return: the number, 0 if it has just lost its last one.
+ */
+unsigned int disco_memmap_count(struct folio *folio)
+{
+	struct users *users = users_of(folio);
+	struct disco_user first;
+
+	VM_WARN_ON_ONCE_FOLIO(!folio_test_locked(folio), folio);
+	if (!disco_memmap_ours(folio, &first))
+		return 0;
+	return 1 + (users ? users->nr : 0);
+}
+
+/**
+ * disco_memmap_get() - one user of a page
+ * @folio: page of a VM, locked
+ * @i: which; less than disco_memmap_count()
+ *
+ * Return: the user.
+ */
+struct disco_user disco_memmap_get(struct folio *folio, unsigned int i)
+{
+	struct disco_user first = {};
+
+	if (i)
+		return users_of(folio)->user[i - 1];
+	disco_memmap_ours(folio, &first);
+	return first;
+}
+
+/**
+ * disco_memmap_add() - add a user to a page that has one
+ * @folio: page of a VM, locked
+ * @user: the new user
+ *
+ * Context: may sleep.
+ * Return: 0, -ENOMEM, or -EMLINK if the list cannot grow any more: the caller
+ * makes a copy of the page instead.
+ */
+int disco_memmap_add(struct folio *folio, struct disco_user user)
+{
+	struct users *users = users_of(folio);
+
+	VM_WARN_ON_ONCE_FOLIO(!folio_test_locked(folio), folio);
+	if (users && users->max == class_max(ARRAY_SIZE(classes) - 1) &&
+	    users->nr == users->max)
+		return -EMLINK;
+	if (!users || users->nr == users->max) {
+		users = grow_users(users);
+		if (!users)
+			return -ENOMEM;
+		folio->index = (unsigned long)users;
+	}
+	users->user[users->nr++] = user;
+	return 0;
+}
+
+static bool same_user(struct disco_user a, struct disco_user b)
+{
+	return a.vm == b.vm && a.gfn == b.gfn;
+}
+
+/**
+ * disco_memmap_del() - remove a user from a page
+ * @folio: page of a VM, locked
+ * @user: the user, who is in the list
+ *
+ * Never allocates and never fails: it is part of tear-down.
+ *
+ * Return: how many users are left.
+ */
+unsigned int disco_memmap_del(struct folio *folio, struct disco_user user)
+{
+	struct users *users = users_of(folio);
+	unsigned int i, nr = disco_memmap_count(folio);
+	struct disco_user last;
+
+	for (i = 0; i < nr; i++)
+		if (same_user(disco_memmap_get(folio, i), user))
+			break;
+	if (WARN_ON_ONCE(i == nr))
+		return nr;
+
+	if (nr == 1) {
+		folio->private = NULL;
+		return 0;
+	}
+	last = users->user[--users->nr];
+	if (!i)
+		set_first(folio, last);
+	else if (i - 1 < users->nr)
+		users->user[i - 1] = last;
+	if (!users->nr) {
+		folio->index = 0;
+		free_users(users);
+	}
+	return nr - 1;
+}
+
+/**
+ * disco_memmap_bytes() - what the list of users costs
+ * @folio: page of a VM, locked
+ *
+ * Return: bytes, 0 for a page with one user.
+ */
+size_t disco_memmap_bytes(struct folio *folio)
+{
+	struct users *users = users_of(folio);
+
+	return users ? classes[class_of(users)].bytes : 0;
+}

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Machine pages: where they come from, what limits them, and the zero pages.
+ *
+ * Our folios have no mapping and are on no LRU list. They are charged to the
+ * memory cgroup of the task that allocates, as kernel memory (__GFP_ACCOUNT):
+ * mem_cgroup_charge() is not for modules. ->private and ->index belong to
+ * memmap.c.
+ */
+#include <linux/gfp.h>
+#include <linux/highmem.h>
+#include <linux/mempolicy.h>
+
+#include "disco.h"
+
+/* The zero page of each node; NULL for a node without memory. */
+static struct folio *zero_folios[MAX_NUMNODES];
+
+/*
+ * Every PTE of a zero page holds a reference and a mapcount of 32 bits. Past
+ * this many, a read fault gets a page of its own.
+ */
+#define ZERO_MAX_REFS (INT_MAX / 2)
+
+/**
+ * disco_zero_init() - allocate a zero page on each node with memory
+ *
+ * Not ZERO_PAGE(): it is on one node, and mapping it outside of anonymous
+ * memory is refused by newer kernels.
+ *
+ * Context: module load.
+ * Return: 0 or -ENOMEM.
+ */
+int disco_zero_init(void)
+{
+	int node;
+
+	for_each_node_state(node, N_MEMORY) {
+		zero_folios[node] = __folio_alloc_node(GFP_HIGHUSER | __GFP_ZERO,
+						       0, node);
+		if (!zero_folios[node]) {
+			disco_zero_exit();
+			return -ENOMEM;
+		}
+	}
+	return 0;
+}
+
+/**
+ * disco_zero_exit() - give the zero pages back
+ *
+ * Context: module unload, or a failed load. No mapping is left; a page that
+ * somebody still has pinned is freed when the pin goes.
+ */
+void disco_zero_exit(void)
+{
+	int node;
+
+	for (node = 0; node < MAX_NUMNODES; node++) {
+		if (zero_folios[node])
+			folio_put(zero_folios[node]);
+		zero_folios[node] = NULL;
+	}
+}
+
+/**
+ * disco_zero_folio() - the zero page to map on a node
+ * @node: node of the CPU that reads
+ *
+ * Return: the folio, without a reference for the caller: it lives as long as
+ * the module. NULL if it has too many users, or the node got its memory after
+ * the module was loaded.
+ */
+struct folio *disco_zero_folio(int node)
+{
+	struct folio *folio = zero_folios[node];
+
+	if (!folio || folio_ref_count(folio) > ZERO_MAX_REFS)
+		return NULL;
+	return folio;
+}
+
+/*
+ * Counts first and compares then, so that racing callers can be refused when
+ * one page is left, but never go over the limit.
+ */
+static bool charge(struct disco_sb *sbi)
+{
+	u64 max = READ_ONCE(sbi->max_pages);
+
+	percpu_counter_inc(&sbi->used);
+	if (!max || percpu_counter_compare(&sbi->used, max) <= 0)
+		return true;
+	percpu_counter_dec(&sbi->used);
+	return false;
+}
+
+/**
+ * disco_folio_alloc() - allocate a machine page for a VM
+ * @vm: the VM
+ * @gfn: what it is for; for tracing
+ * @vma: mapping that faults, whose memory policy decides on the node; NULL if
+ *	the task's policy does
+ * @addr: address in @vma
+ * @gfp: __GFP_ZERO if the page has to be zeroed, else 0
+ * @err: set to -ENOSPC if the mount is full, -ENOMEM if the kernel or the
+ *	memory cgroup has none
+ *
+ * Context: may sleep; holds no slot lock and no folio lock, for reclaim can
+ * take long.
+ * Return: an unlocked folio with one reference, in no slot, or NULL.
+ */
+struct folio *disco_folio_alloc(struct disco_vm *vm, pgoff_t gfn,
+				struct vm_area_struct *vma, unsigned long addr,
+				gfp_t gfp, int *err)
+{
+	struct folio *folio;
+
+	if (!charge(disco_vm_sb(vm))) {
+		disco_refuse(DISCO_refused_limit, vm, gfn);
+		*err = -ENOSPC;
+		return NULL;
+	}
+
+	gfp |= GFP_HIGHUSER | __GFP_ACCOUNT;
+	if (vma)
+		folio = vma_alloc_folio(gfp, 0, vma, addr, false);
+	else
+		folio = folio_alloc(gfp, 0);
+	if (!folio) {
+		percpu_counter_dec(&disco_vm_sb(vm)->used);
+		disco_refuse(DISCO_refused_nomem, vm, gfn);
+		*err = -ENOMEM;
+		return NULL;
+	}
+	disco_count(DISCO_machine_pages, 1);
+	return folio;
+}
+
+/**
+ * disco_folio_free() - drop a machine page that has no user
+ * @vm: the VM that had it last
+ * @folio: the page, in no slot
+ *
+ * Drops the reference of disco_folio_alloc(). Somebody who has it pinned keeps
+ * the memory; for us it is gone.
+ *
+ * Context: any; @folio may be locked by the caller if it holds another
+ * reference.
+ */
+void disco_folio_free(struct disco_vm *vm, struct folio *folio)
+{
+	percpu_counter_dec(&disco_vm_sb(vm)->used);
+	disco_count(DISCO_machine_pages, -1);
+	folio_put(folio);
+}
+
+/**
+ * disco_folio_copy() - copy the contents of a page
+ * @dst: new page
+ * @src: page that stays as it is during the copy
+ *
+ * Context: may hold the lock of @src.
+ */
+void disco_folio_copy(struct folio *dst, struct folio *src)
+{
+	copy_highpage(folio_page(dst, 0), folio_page(src, 0));
+	flush_dcache_folio(dst);
+}

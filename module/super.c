@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The file system "disco": mount, options, statfs.
+ */
+#include <linux/fs_context.h>
+#include <linux/fs_parser.h>
+#include <linux/parser.h>
+#include <linux/seq_file.h>
+#include <linux/slab.h>
+#include <linux/statfs.h>
+
+#include "disco.h"
+
+#define DISCO_MAGIC 0x44495343 /* "DISC" */
+
+enum { OPT_SIZE, OPT_MODE, OPT_UID, OPT_GID };
+
+static const struct fs_parameter_spec disco_params[] = {
+	fsparam_string("size", OPT_SIZE),
+	fsparam_u32oct("mode", OPT_MODE),
+	fsparam_u32("uid", OPT_UID),
+	fsparam_u32("gid", OPT_GID),
+	{}
+};
+
+/* "SIZE", with a suffix if wanted, or "N%" of the machine's memory. */
+static int parse_size(struct fs_context *fc, const char *string, u64 *pages)
+{
+	char *rest;
+	u64 value;
+
+	value = memparse(string, &rest);
+	if (rest == string)
+		goto bad;
+	if (*rest == '%') {
+		if (value > 100)
+			return invalf(fc, "disco: size=%s: more than 100%%",
+				      string);
+		value = mul_u64_u64_div_u64((u64)totalram_pages() << PAGE_SHIFT,
+					    value, 100);
+		rest++;
+	}
+	if (*rest)
+		goto bad;
+	*pages = DIV_ROUND_UP_ULL(value, PAGE_SIZE);
+	return 0;
+bad:
+	return invalf(fc, "disco: size=%s: expected bytes with a suffix of k, m, g or t, or a percentage of memory",
+		      string);
+}
+
+static int disco_parse_param(struct fs_context *fc, struct fs_parameter *param)
+{
+	struct disco_sb *sbi = fc->s_fs_info;
+	struct fs_parse_result result;
+	int opt;
+
+	opt = fs_parse(fc, disco_params, param, &result);
+	if (opt < 0)
+		return opt;
+	switch (opt) {
+	case OPT_SIZE:
+		return parse_size(fc, param->string, &sbi->max_pages);
+	case OPT_MODE:
+		if (result.uint_32 & ~S_IALLUGO)
+			return invalf(fc, "disco: mode=%o: expected permission bits, at most %o",
+				      result.uint_32, S_IALLUGO);
+		sbi->mode = result.uint_32;
+		return 0;
+	case OPT_UID:
+		sbi->uid = make_kuid(fc->user_ns, result.uint_32);
+		if (!uid_valid(sbi->uid))
+			return invalf(fc, "disco: uid=%u: no such user ID in this namespace",
+				      result.uint_32);
+		return 0;
+	default:
+		sbi->gid = make_kgid(fc->user_ns, result.uint_32);
+		if (!gid_valid(sbi->gid))
+			return invalf(fc, "disco: gid=%u: no such group ID in this namespace",
+				      result.uint_32);
+		return 0;
+	}
+}
+
+static int disco_statfs(struct dentry *dentry, struct kstatfs *buf)
+{
+	struct disco_sb *sbi = disco_sb(dentry->d_sb);
+	u64 used = percpu_counter_sum_positive(&sbi->used);
+	u64 max = READ_ONCE(sbi->max_pages) ?: totalram_pages();
+
+	simple_statfs(dentry, buf);
+	buf->f_blocks = max;
+	buf->f_bfree = max > used ? max - used : 0;
+	buf->f_bavail = buf->f_bfree;
+	return 0;
+}
+
+static int disco_show_options(struct seq_file *seq, struct dentry *root)
+{
+	struct disco_sb *sbi = disco_sb(root->d_sb);
+
+	if (sbi->max_pages)
+		seq_printf(seq, ",size=%lluk",
+			   sbi->max_pages << (PAGE_SHIFT - 10));
+	if (sbi->mode != 0755)
+		seq_printf(seq, ",mode=%03ho", sbi->mode);
+	if (!uid_eq(sbi->uid, GLOBAL_ROOT_UID))
+		seq_printf(seq, ",uid=%u",
+			   from_kuid_munged(&init_user_ns, sbi->uid));
+	if (!gid_eq(sbi->gid, GLOBAL_ROOT_GID))
+		seq_printf(seq, ",gid=%u",
+			   from_kgid_munged(&init_user_ns, sbi->gid));
+	return 0;
+}
+
+static void disco_evict_inode(struct inode *inode)
+{
+	truncate_inode_pages_final(&inode->i_data);
+	clear_inode(inode);
+	if (disco_vm(inode))
+		disco_vm_destroy(disco_vm(inode));
+}
+
+static const struct super_operations disco_super_ops = {
+	.statfs		= disco_statfs,
+	.drop_inode	= generic_delete_inode,
+	.evict_inode	= disco_evict_inode,
+	.show_options	= disco_show_options,
+};
+
+static struct dentry *make_dir(struct super_block *sb, struct dentry *parent,
+			       const char *name, struct inode *inode)
+{
+	struct dentry *dentry;
+
+	if (IS_ERR(inode))
+		return ERR_CAST(inode);
+	dentry = d_alloc_name(parent, name);
+	if (!dentry) {
+		iput(inode);
+		return ERR_PTR(-ENOMEM);
+	}
+	d_add(dentry, inode);
+	inc_nlink(d_inode(parent));
+	return dentry;
+}
+
+static int disco_fill_super(struct super_block *sb, struct fs_context *fc)
+{
+	struct disco_sb *sbi = sb->s_fs_info;
+	struct inode *inode;
+	struct dentry *ram;
+
+	sb->s_maxbytes = min_t(loff_t, MAX_LFS_FILESIZE,
+			       (loff_t)(DISCO_MAX_GFN + 1) << PAGE_SHIFT);
+	sb->s_blocksize = PAGE_SIZE;
+	sb->s_blocksize_bits = PAGE_SHIFT;
+	sb->s_magic = DISCO_MAGIC;
+	sb->s_op = &disco_super_ops;
+	sb->s_time_gran = 1;
+	sb->s_iflags |= SB_I_NOEXEC | SB_I_NODEV;
+
+	inode = disco_inode_new(sb, NULL, S_IFDIR | 0755);
+	if (IS_ERR(inode))
+		return PTR_ERR(inode);
+	inode->i_op = &disco_root_iops;
+	sb->s_root = d_make_root(inode);
+	if (!sb->s_root)
+		return -ENOMEM;
+
+	inode = disco_inode_new(sb, NULL, S_IFDIR | sbi->mode);
+	if (!IS_ERR(inode)) {
+		inode->i_uid = sbi->uid;
+		inode->i_gid = sbi->gid;
+	}
+	ram = make_dir(sb, sb->s_root, "ram", inode);
+	return PTR_ERR_OR_ZERO(ram);
+}
+
+static int disco_get_tree(struct fs_context *fc)
+{
+	return get_tree_nodev(fc, disco_fill_super);
+}
+
+static int disco_reconfigure(struct fs_context *fc)
+{
+	struct disco_sb *sbi = disco_sb(fc->root->d_sb), *new = fc->s_fs_info;
+	u64 used = percpu_counter_sum_positive(&sbi->used);
+
+	if (new->mode != sbi->mode || !uid_eq(new->uid, sbi->uid) ||
+	    !gid_eq(new->gid, sbi->gid))
+		return invalf(fc, "disco: only size= can be changed by remount; use chmod and chown on ram/");
+	if (new->max_pages && new->max_pages < used)
+		return invalf(fc, "disco: size=%lluk is less than the %lluk in use",
+			      new->max_pages << (PAGE_SHIFT - 10),
+			      used << (PAGE_SHIFT - 10));
+	WRITE_ONCE(sbi->max_pages, new->max_pages);
+	return 0;
+}
+
+static void free_sbi(struct disco_sb *sbi)
+{
+	percpu_counter_destroy(&sbi->used);
+	kfree(sbi);
+}
+
+static void disco_free_fc(struct fs_context *fc)
+{
+	/* Not here any more once the mount has it. */
+	if (fc->s_fs_info)
+		free_sbi(fc->s_fs_info);
+}
+
+static const struct fs_context_operations disco_context_ops = {
+	.free		= disco_free_fc,
+	.parse_param	= disco_parse_param,
+	.get_tree	= disco_get_tree,
+	.reconfigure	= disco_reconfigure,
+};
+
+static int disco_init_fs_context(struct fs_context *fc)
+{
+	struct disco_sb *sbi;
+	int err;
+
+	sbi = kzalloc(sizeof(*sbi), GFP_KERNEL);
+	if (!sbi)
+		return -ENOMEM;
+	err = percpu_counter_init(&sbi->used, 0, GFP_KERNEL);
+	if (err) {
+		kfree(sbi);
+		return err;
+	}
+	init_rwsem(&sbi->check_lock);
+	sbi->mode = 0755;
+	sbi->uid = GLOBAL_ROOT_UID;
+	sbi->gid = GLOBAL_ROOT_GID;
+	if (fc->purpose == FS_CONTEXT_FOR_RECONFIGURE) {
+		struct disco_sb *old = disco_sb(fc->root->d_sb);
+
+		sbi->max_pages = old->max_pages;
+		sbi->mode = old->mode;
+		sbi->uid = old->uid;
+		sbi->gid = old->gid;
+	}
+	fc->s_fs_info = sbi;
+	fc->ops = &disco_context_ops;
+	return 0;
+}
+
+static void disco_kill_sb(struct super_block *sb)
+{
+	struct disco_sb *sbi = disco_sb(sb);
+
+	kill_litter_super(sb);
+	if (!sbi)
+		return;
+	WARN_ON_ONCE(percpu_counter_sum(&sbi->used));
+	free_sbi(sbi);
+}
+
+struct file_system_type disco_fs_type = {
+	.owner			= THIS_MODULE,
+	.name			= "disco",
+	.init_fs_context	= disco_init_fs_context,
+	.parameters		= disco_params,
+	.kill_sb		= disco_kill_sb,
+};
