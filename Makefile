@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# make demo    two guests on disco.ko, in the lab
+# make check   every test
+# make bench   measurements against memfd
+#
+# make modules builds disco.ko for the lab's kernels; make KDIR=... module for
+# one of your own.
+
+SHELL := /bin/bash
+
+LAB := tests/lab/lab
+KERNELS := release debug 6.12
+MODULE_SOURCES := Kbuild $(wildcard module/*.[ch] module/*/*.[ch] \
+	module/*/*.sh module/uapi/linux/*.h)
+
+all: userspace modules
+
+# What the host must have: the union of the lists beside what needs it.
+PACKAGE_LISTS := $(sort $(wildcard packages */packages */*/packages \
+	*/*/*/packages))
+
+deps: build/deps.stamp
+build/deps.stamp: $(PACKAGE_LISTS)
+	@mkdir -p build
+	scripts/install-packages $(PACKAGE_LISTS)
+	@touch $@
+
+userspace: deps
+	$(MAKE) -C userspace
+
+# The module is built in a tree of links, one for each kernel, so that several
+# kernels' objects live side by side.
+build/module/%/disco.ko: $(MODULE_SOURCES) | deps
+	scripts/build-module $* $(@D)
+
+modules: $(KERNELS:%=build/module/%/disco.ko)
+
+# A kernel of the user's own, in place of the lab's.
+KDIR ?= /lib/modules/$(shell uname -r)/build
+module:
+	$(MAKE) -C $(KDIR) M=$(CURDIR) modules
+modules_install:
+	$(MAKE) -C $(KDIR) M=$(CURDIR) modules_install
+
+guest: deps
+	$(MAKE) -C guest
+
+clean:
+	rm -rf build
+
+.PHONY: all deps userspace modules module modules_install guest clean
+.DELETE_ON_ERROR:
