@@ -212,36 +212,27 @@ static const struct option options[] = {
 	{ NULL, 0, NULL, 0 },
 };
 
-/* Whether errors are JSON must be known before the first one is found. */
-static bool wants_json(int argc, char **argv)
-{
-	bool json = false;
-	int opt;
-
-	opterr = 0;
-	while ((opt = getopt_long(argc, argv, ":jpm:ahV", options, NULL)) != -1)
-		json = json || opt == 'j' || opt == 'p';
-	optind = 0;
-	return json;
-}
-
 static int run(struct ctl *ctl, int argc, char **argv)
 {
 	int (*instead)(struct ctl *, int, char **) = NULL;
+	const char *wrong = NULL;
+	const char *reason = NULL;
+	const char *mount = NULL;
 	int opt;
 
-	ctl->json = wants_json(argc, argv);
+	/* The first error is kept: an option that follows may ask for JSON. */
+	opterr = 0;
 	while ((opt = getopt_long(argc, argv, ":jpm:ahV", options, NULL)) != -1) {
 		switch (opt) {
 		case 'j':
+			ctl->json = true;
 			break;
 		case 'p':
+			ctl->json = true;
 			ctl->pretty = true;
 			break;
 		case 'm':
-			ctl->mount = true;
-			if (disco_set_mount(ctl->disco, optarg))
-				return ctl_disco_error(ctl);
+			mount = optarg;
 			break;
 		case 'a':
 			ctl->all = true;
@@ -255,14 +246,16 @@ static int run(struct ctl *ctl, int argc, char **argv)
 		case 'V':
 			instead = cmd_version;
 			break;
-		case ':':
-			return ctl_error(ctl, "%s needs a value",
-					 argv[optind - 1]);
 		default:
-			return ctl_error(ctl, "unknown option %s (try: discoctl help)",
-					 argv[optind - 1]);
+			if (wrong)
+				break;
+			wrong = argv[optind - 1];
+			reason = opt == ':' ? "needs a value" :
+				 "is no option (try: discoctl help)";
 		}
 	}
+	if (wrong)
+		return ctl_error(ctl, "%s %s", wrong, reason);
 	argc -= optind;
 	argv += optind;
 	if (instead)
@@ -271,6 +264,9 @@ static int run(struct ctl *ctl, int argc, char **argv)
 	    (!argc || strncmp(argv[0], "page", strlen(argv[0]))))
 		return ctl_error(ctl, "%s is only for the command page",
 				 ctl->pfn ? "--pfn" : "--all");
+	ctl->mount = mount;
+	if (mount && disco_set_mount(ctl->disco, mount))
+		return ctl_disco_error(ctl);
 	return dispatch(ctl, commands, "command", argc, argv);
 }
 

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A module that answers predictably, and a folder that stands for its mount.
+ */
+#include <errno.h>
+#include <ftw.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "fake.h"
+#include "private.h"
+
+struct fake fake;
+
+int __wrap_ioctl(int fd, unsigned long request, void *arg);
+
+static int refuse(int err)
+{
+	errno = err;
+	return -1;
+}
+
+static int do_pmap(struct disco_pmap *req)
+{
+	struct disco_pmap_entry *entries = (void *)(uintptr_t)req->entries;
+
+	if (!req->nr)
+		return refuse(EINVAL);
+	if (req->gfn + req->nr < req->gfn)
+		return refuse(EOVERFLOW);
+	if (fake.shrink_after && fake.batches >= fake.shrink_after)
+		fake.pages = 0;
+	fake.batches++;
+	if (req->gfn >= fake.pages)
+		return refuse(ENXIO);
+	for (req->out_nr = 0; req->out_nr < req->nr &&
+	     req->gfn + req->out_nr < fake.pages; req->out_nr++)
+		entries[req->out_nr] = (struct disco_pmap_entry) {
+			.pfn = 1000 + req->gfn + req->out_nr,
+			.users = 1,
+			.state = DISCO_PAGE_PRIVATE,
+		};
+	return 0;
+}
+
+static int do_memmap(struct disco_memmap *req)
+{
+	struct disco_memmap_user *users = (void *)(uintptr_t)req->users;
+
+	if (!fake.users)
+		return refuse(ENOENT);
+	req->out_total = fake.users;
+	/* Backwards, so that sorting has something to do. */
+	for (req->out_nr = 0;
+	     req->out_nr < req->nr && req->out_nr < fake.users; req->out_nr++)
+		users[req->out_nr] = (struct disco_memmap_user) {
+			.gfn = fake.users - req->out_nr,
+			.vm_id = 1 + req->out_nr % 2,
+		};
+	req->out_node = 3;
+	if (fake.growing) {
+		fake.growing--;
+		fake.users = fake.users * 2;
+	}
+	return 0;
+}
+
+static int do_vm_stat(struct disco_vm_stat *req)
+{
+	if (req->flags & ~DISCO_VM_STAT_MACHINE)
+		return refuse(EOPNOTSUPP);
+	req->out_id = 7;
+	req->out_virtual = fake.pages * 4096;
+	return 0;
+}
+
+int __wrap_ioctl(int fd, unsigned long request, void *arg)
+{
+	(void)fd;
+	if (fake.error)
+		return refuse(fake.error);
+	switch (request) {
+	case DISCO_QUERY:
+		((struct disco_query *)arg)->out_page_size = 4096;
+		return 0;
+	case DISCO_VM_STAT:
+		return do_vm_stat(arg);
+	case DISCO_PMAP:
+		return do_pmap(arg);
+	case DISCO_MEMMAP:
+		return do_memmap(arg);
+	case DISCO_CHECK:
+		((struct disco_check *)arg)->out_vms = 5;
+		return 0;
+	}
+	return refuse(ENOTTY);
+}
+
+/* Returns a path in the folder of the test; valid until the next call. */
+const char *fake_path(const char *path)
+{
+	static char full[256];
+
+	snprintf(full, sizeof(full), "%s/%s", fake.dir, path);
+	return full;
+}
+
+void fake_file(const char *path, const char *text)
+{
+	FILE *file = fopen(fake_path(path), "w");
+
+	assert_non_null(file);
+	assert_true(fputs(text, file) >= 0);
+	assert_int_equal(fclose(file), 0);
+}
+
+void fake_folder(const char *path)
+{
+	assert_int_equal(mkdir(fake_path(path), 0755), 0);
+}
+
+int fake_setup(void **state)
+{
+	static char mounts[256];
+	static char counters[256];
+	char table[320];
+
+	(void)state;
+	memset(&fake, 0, sizeof(fake));
+	strcpy(fake.dir, "/tmp/libdisco.XXXXXX");
+	assert_non_null(mkdtemp(fake.dir));
+	assert_int_equal(chmod(fake.dir, 0755), 0);
+	fake_folder("mount");
+	fake_folder("mount/ram");
+	fake_folder("counters");
+	snprintf(table, sizeof(table), "none %s disco rw 0 0\n",
+		 fake_path("mount"));
+	fake_file("mounts", table);
+
+	snprintf(mounts, sizeof(mounts), "%s", fake_path("mounts"));
+	snprintf(counters, sizeof(counters), "%s", fake_path("counters"));
+	assert_int_equal(disco_new(&fake.disco), 0);
+	assert_int_equal(disco_set_device(fake.disco, "/dev/null"), 0);
+	fake.disco->mounts_file = mounts;
+	fake.disco->counters_dir = counters;
+	return 0;
+}
+
+static int remove_one(const char *path, const struct stat *st, int flag,
+		      struct FTW *ftw)
+{
+	(void)st, (void)flag, (void)ftw;
+	return remove(path);
+}
+
+int fake_teardown(void **state)
+{
+	(void)state;
+	disco_free(fake.disco);
+	return nftw(fake.dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+}

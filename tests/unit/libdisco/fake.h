@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef FAKE_H
+#define FAKE_H
+
+#include <stdint.h>
+
+#include <disco/disco.h>
+
+/**
+ * struct fake - what stands for the module in these tests
+ * @dir: own folder, with mount/ram/, counters/ and a table of mounts
+ * @disco: a context that looks there
+ * @error: if not 0, every request fails with this errno
+ * @pages: size of every VM
+ * @shrink_after: after so many batches a VM is empty; 0 for never
+ * @batches: batches asked for so far
+ * @users: users that the frame has
+ * @growing: how often a frame gets one more user when it is asked about
+ */
+struct fake {
+	char dir[64];
+	struct disco *disco;
+	int error;
+	uint64_t pages;
+	unsigned shrink_after;
+	unsigned batches;
+	uint32_t users;
+	unsigned growing;
+};
+
+extern struct fake fake;
+
+int fake_setup(void **state);
+int fake_teardown(void **state);
+void fake_file(const char *path, const char *text);
+void fake_folder(const char *path);
+const char *fake_path(const char *path);
+
+#endif /* FAKE_H */

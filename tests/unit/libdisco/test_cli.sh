@@ -1,0 +1,104 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# discoctl's command line, where no module is needed: what is wrong is named,
+# in text or JSON, with exit code 2. Prints TAP.
+set -uo pipefail
+
+top=$(cd "$(dirname "$0")/../../.." && pwd)
+discoctl=${BUILD:-$top/build}/bin/discoctl
+nr=0
+failed=0
+
+result()
+{
+	nr=$((nr + 1))
+	if [[ $1 == 0 ]]; then
+		echo "ok $nr - $2"
+	else
+		failed=1
+		echo "not ok $nr - $2"
+		echo "# status $status, output: $out, errors: $err"
+	fi
+}
+
+run()
+{
+	local errors
+
+	errors=$(mktemp)
+	out=$("$discoctl" "$@" 2>"$errors")
+	status=$?
+	err=$(<"$errors")
+	rm -f "$errors"
+}
+
+# fails TEXT ARGS...: the error names TEXT, in both forms.
+fails()
+{
+	local text=$1
+	shift
+
+	run "$@"
+	[[ $status == 2 && ! $out && $err == "discoctl: "*"$text"* ]]
+	result $? "discoctl $*: $text"
+
+	run -j "$@"
+	[[ $status == 2 && ! $err ]] &&
+		python3 -c 'import json, sys
+answer = json.loads(sys.argv[1])
+sys.exit(list(answer) != ["error"] or sys.argv[2] not in answer["error"])' \
+			"$out" "$text"
+	result $? "discoctl -j $*: $text"
+}
+
+works()
+{
+	local text=$1
+	shift
+
+	run "$@"
+	[[ $status == 0 && ! $err && $out == *"$text"* ]]
+	result $? "discoctl $*: works"
+}
+
+fails 'a command is missing: vm, page'
+fails 'unknown command "nothing"' nothing
+fails 'ambiguous command "v"' v
+fails 'a vm command is missing: list, show' vm
+fails 'unknown vm command "drop"' vm drop
+fails 'NAME of a machine is missing' vm show
+fails 'unexpected "b"' vm show a b
+fails 'unexpected "a"' vm list a
+fails 'NAME of a machine or --pfn is missing' page
+fails 'unexpected "3"' page a 1 3
+fails 'unexpected "a"' page --pfn 1 a
+fails 'exclude each other' page --pfn 1 --all
+fails '--pfn "12z" is not a frame number' page --pfn 12z
+fails '--pfn is only for the command page' vm list --pfn 1
+fails '--all is only for the command page' -a stat
+fails '--nothing is no option' --nothing
+fails '-x is no option' stat -x
+fails '--json=1 is no option' --json=1 stat
+fails '--pfn needs a value' page --pfn
+fails '-m needs a value' vm list -m
+fails '/nowhere: No such file or directory' -m /nowhere vm list
+fails '/nowhere: No such file or directory' vm list --mount=/nowhere
+fails '/: no disco file system is mounted there' -m / check
+fails '/: no disco file system is mounted there' -m / vm show a
+fails '/: no disco file system is mounted there' -m / page a
+works 'Usage: discoctl' --help
+works 'Usage: discoctl' help
+works 'Usage: discoctl vm' vm h
+works 'libdisco' ver
+works '{"discoctl":' version -j
+works '{
+  "discoctl":' -p version
+
+out=$("$discoctl" help 2>&1 >/dev/full)
+status=$?
+err=
+[[ $status == 2 && $out == *'cannot write the answer'* ]]
+result $? 'a full disk is an error'
+
+echo "1..$nr"
+exit $failed

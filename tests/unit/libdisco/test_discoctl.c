@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The parts of discoctl that only turn things into text, and back.
+ */
+#include <errno.h>
+#include <locale.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "discoctl.h"
+
+/* Frame numbers are decimal or hexadecimal, and nothing else. */
+static void numbers_are_read(void **state)
+{
+	static const struct {
+		const char *text;
+		bool good;
+		uint64_t value;
+	} cases[] = {
+		{ "0", true, 0 },
+		{ "42", true, 42 },
+		{ "010", true, 10 },
+		{ "0x10", true, 16 },
+		{ "0Xff", true, 255 },
+		{ "18446744073709551615", true, UINT64_MAX },
+		{ "0xffffffffffffffff", true, UINT64_MAX },
+		{ "18446744073709551616", false, 0 },
+		{ "0x10000000000000000", false, 0 },
+		{ "", false, 0 }, { " 1", false, 0 }, { "1 ", false, 0 },
+		{ "-1", false, 0 }, { "+1", false, 0 }, { "0x", false, 0 },
+		{ "0x0x1", false, 0 }, { "0x-1", false, 0 }, { "ff", false, 0 },
+		{ "1k", false, 0 }, { "1.5", false, 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		uint64_t value = 7;
+
+		if (parse_number(cases[i].text, &value) != cases[i].good)
+			fail_msg("\"%s\"", cases[i].text);
+		assert_true(value == (cases[i].good ? cases[i].value : 7));
+	}
+}
+
+/* A range has both ends or is one number. */
+static void ranges_are_read(void **state)
+{
+	static const struct {
+		const char *text;
+		bool good;
+		uint64_t first, last;
+	} cases[] = {
+		{ "5", true, 5, 5 },
+		{ "0-0x10", true, 0, 16 },
+		{ "9-3", true, 9, 3 },
+		{ "-", false, 0, 0 }, { "5-", false, 0, 0 },
+		{ "-5", false, 0, 0 }, { "1-2-3", false, 0, 0 },
+		{ "1--2", false, 0, 0 }, { "1 - 2", false, 0, 0 },
+		{ "1,2", false, 0, 0 }, { "", false, 0, 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		uint64_t first = 7, last = 7;
+
+		if (parse_range(cases[i].text, &first, &last) != cases[i].good)
+			fail_msg("\"%s\"", cases[i].text);
+		assert_true(first == (cases[i].good ? cases[i].first : 7));
+		assert_true(last == (cases[i].good ? cases[i].last : 7));
+	}
+}
+
+/* No byte of a name reaches a terminal as a command. */
+static void names_are_escaped(void **state)
+{
+	static const struct {
+		const char *name;
+		const char *text;
+		int width;
+	} cases[] = {
+		{ "", "", 0 },
+		{ "libvirt/qemu/1-a", "libvirt/qemu/1-a", 16 },
+		{ "with blank", "with blank", 10 },
+		{ "a\nb", "a\\x0ab", 6 },
+		{ "\033[31m", "\\x1b[31m", 8 },
+		{ "\302\233", "\\xc2\\x9b", 8 },
+		{ "\303\244", "\303\244", 1 },
+		{ "\346\227\245", "\346\227\245", 2 },
+		{ "\377x", "\\xffx", 5 },
+		{ "x\303", "x\\xc3", 5 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		char *text = escape_name(cases[i].name);
+
+		assert_string_equal(text, cases[i].text);
+		assert_int_equal(text_width(text), cases[i].width);
+		free(text);
+	}
+}
+
+static const char *json_text(const char *name)
+{
+	static char text[256];
+	struct json_object *obj = json_object_new_object();
+
+	json_add_text(obj, "k", name);
+	strcpy(text, json_object_to_json_string_ext(obj, JSON_C_TO_STRING_PLAIN));
+	json_object_put(obj);
+	return text;
+}
+
+/* What is printed is JSON, whatever the name. */
+static void json_is_utf8(void **state)
+{
+	(void)state;
+	assert_string_equal(json_text("a\n\"\\"), "{\"k\":\"a\\n\\\"\\\\\"}");
+	assert_string_equal(json_text("\303\244"), "{\"k\":\"\303\244\"}");
+	assert_string_equal(json_text("\377x"), "{\"k\":\"\\\\xffx\"}");
+}
+
+/* Numbers above what a double or a signed number holds stay exact. */
+static void json_numbers_are_exact(void **state)
+{
+	struct json_object *obj = json_object_new_object();
+
+	(void)state;
+	json_add_u64(obj, "k", UINT64_MAX);
+	assert_string_equal(json_object_to_json_string_ext(obj, JSON_C_TO_STRING_PLAIN),
+			    "{\"k\":18446744073709551615}");
+	json_object_put(obj);
+}
+
+/* A run holds pages that differ in nothing but their numbers. */
+static void runs_are_lossless(void **state)
+{
+	const struct disco_pmap_entry first = {
+		.pfn = 100, .users = 2, .node = 1, .state = DISCO_PAGE_SHARED
+	};
+	const struct {
+		struct disco_pmap_entry next;
+		bool same;
+	} cases[] = {
+		{ { 101, 2, 1, DISCO_PAGE_SHARED }, true },
+		{ { 102, 2, 1, DISCO_PAGE_SHARED }, false },
+		{ { 100, 2, 1, DISCO_PAGE_SHARED }, false },
+		{ { 0, 2, 1, DISCO_PAGE_SHARED }, false },
+		{ { 101, 3, 1, DISCO_PAGE_SHARED }, false },
+		{ { 101, 2, 0, DISCO_PAGE_SHARED }, false },
+		{ { 101, 2, 1, DISCO_PAGE_PRIVATE }, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct run run = { 0 };
+
+		assert_true(run_add(&run, 10, &first));
+		assert_int_equal(run_add(&run, 11, &cases[i].next),
+				 cases[i].same);
+		assert_int_equal(run.pages, cases[i].same ? 2 : 1);
+		assert_int_equal(run.gfn, 10);
+		assert_int_equal(run.pfn, 100);
+		assert_false(run_add(&run, 99, &cases[0].next));
+	}
+}
+
+/* Without frames, to a user without privilege, runs are longer, not wrong. */
+static void runs_without_frames(void **state)
+{
+	const struct disco_pmap_entry hidden = {
+		.pfn = 0, .users = 1, .node = 0, .state = DISCO_PAGE_PRIVATE
+	};
+	const struct disco_pmap_entry zero = {
+		.pfn = 77, .users = 0, .node = DISCO_NO_NODE,
+		.state = DISCO_PAGE_ZERO
+	};
+	struct run run = { 0 };
+
+	(void)state;
+	for (uint64_t gfn = 0; gfn < 5; gfn++)
+		assert_true(run_add(&run, gfn, &hidden));
+	assert_false(run_add(&run, 5, &zero));
+	assert_int_equal(run.pages, 5);
+	assert_int_equal(run.pfn, 0);
+
+	/* All zero slots may stand for the same page: it is nobody's frame. */
+	run.pages = 0;
+	assert_true(run_add(&run, 5, &zero));
+	assert_true(run_add(&run, 6, &zero));
+	assert_int_equal(run.pfn, 0);
+}
+
+static void users_have_buckets(void **state)
+{
+	static const struct {
+		uint32_t users;
+		int bucket;
+	} cases[] = {
+		{ 0, 0 }, { 1, 0 }, { 2, 1 }, { 3, 2 }, { 4, 2 }, { 5, 3 },
+		{ 8, 3 }, { 9, 4 }, { 1U << 31, 31 }, { UINT32_MAX, 32 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+		assert_int_equal(user_bucket(cases[i].users), cases[i].bucket);
+}
+
+/* Only pages with a frame count for nodes and users. */
+static void summary_adds_up(void **state)
+{
+	static const struct disco_pmap_entry entries[] = {
+		{ 0, 0, DISCO_NO_NODE, DISCO_PAGE_HOLE },
+		{ 9, 0, 1, DISCO_PAGE_ZERO },
+		{ 1, 1, 0, DISCO_PAGE_PRIVATE },
+		{ 2, 1, 3, DISCO_PAGE_PRIVATE },
+		{ 3, 4, 3, DISCO_PAGE_SHARED },
+	};
+	static const struct disco_pmap_entry strange = { 0, 0, 0, 4 };
+	struct summary sum = { 0 };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(entries); i++)
+		assert_int_equal(summary_add(&sum, &entries[i]), 0);
+	assert_int_equal(sum.states[DISCO_PAGE_HOLE], 1);
+	assert_int_equal(sum.states[DISCO_PAGE_ZERO], 1);
+	assert_int_equal(sum.states[DISCO_PAGE_PRIVATE], 2);
+	assert_int_equal(sum.states[DISCO_PAGE_SHARED], 1);
+	assert_int_equal(sum.nr_nodes, 4);
+	assert_int_equal(sum.nodes[0], 1);
+	assert_int_equal(sum.nodes[1], 0);
+	assert_int_equal(sum.nodes[3], 2);
+	assert_int_equal(sum.users[0], 2);
+	assert_int_equal(sum.users[2], 1);
+	assert_int_equal(summary_add(&sum, &strange), -EINVAL);
+	free(sum.nodes);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(numbers_are_read),
+		cmocka_unit_test(ranges_are_read),
+		cmocka_unit_test(names_are_escaped),
+		cmocka_unit_test(json_is_utf8),
+		cmocka_unit_test(json_numbers_are_exact),
+		cmocka_unit_test(runs_are_lossless),
+		cmocka_unit_test(runs_without_frames),
+		cmocka_unit_test(users_have_buckets),
+		cmocka_unit_test(summary_adds_up),
+	};
+
+	setlocale(LC_CTYPE, "C.UTF-8");
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests_name("discoctl", tests, NULL, NULL);
+}

@@ -1,0 +1,477 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * libdisco against a module that answers predictably.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "fake.h"
+#include "private.h"
+
+static void assert_error_has(const char *text)
+{
+	if (!strstr(disco_error(fake.disco), text))
+		fail_msg("\"%s\" is not in \"%s\"", text,
+			 disco_error(fake.disco));
+}
+
+/* Which mount is taken, by what /proc/self/mounts says. */
+static void mount_is_found(void **state)
+{
+	static const struct {
+		const char *table;
+		const char *expected;
+	} cases[] = {
+		{ "none /a disco rw 0 0\nnone /run/disco disco rw 0 0\n",
+		  "/run/disco" },
+		{ "none /b tmpfs rw 0 0\nnone /a disco rw 0 0\nnone /c disco rw 0 0\n",
+		  "/a" },
+		{ "none /run/disco disco rw 0 0\nnone /run/disco tmpfs rw 0 0\n",
+		  NULL },
+		{ "none /run/disco tmpfs rw 0 0\nnone /run/disco disco rw 0 0\n",
+		  "/run/disco" },
+		{ "none /a\\040b disco rw 0 0\n", "/a b" },
+		{ "none /run/disco tmpfs rw 0 0\n", NULL },
+		{ "", NULL },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		const char *path = "untouched";
+
+		fake_file("mounts", cases[i].table);
+		if (cases[i].expected) {
+			assert_int_equal(disco_mount(fake.disco, &path), 0);
+			assert_string_equal(path, cases[i].expected);
+		} else {
+			assert_int_equal(disco_mount(fake.disco, &path), -ENODEV);
+			assert_string_equal(path, "untouched");
+			assert_error_has("mount -t disco none /run/disco");
+		}
+		free(fake.disco->mount);
+		fake.disco->mount = NULL;
+	}
+}
+
+/* A chosen mount must be one; a final slash does no harm. */
+static void chosen_mount_is_checked(void **state)
+{
+	char path[320];
+	const char *found;
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s/", fake_path("mount"));
+	assert_int_equal(disco_set_mount(fake.disco, path), 0);
+	assert_int_equal(disco_mount(fake.disco, &found), 0);
+	assert_string_equal(found, fake_path("mount"));
+
+	assert_int_equal(disco_set_mount(fake.disco, "/tmp"), 0);
+	assert_int_equal(disco_mount(fake.disco, &found), -ENODEV);
+	assert_error_has("/tmp: no disco file system");
+
+	assert_int_equal(disco_set_mount(fake.disco, "/nowhere"), 0);
+	assert_int_equal(disco_mount(fake.disco, &found), -ENOENT);
+	assert_error_has("/nowhere: No such file");
+}
+
+/* Without a module the text says what to look at. */
+static void missing_module_is_explained(void **state)
+{
+	struct disco_query query = { .size = sizeof(query) };
+	struct disco_counter *counters;
+	size_t nr;
+
+	(void)state;
+	disco_set_device(fake.disco, "/dev/none-of-this-name");
+	assert_int_equal(disco_query(fake.disco, &query), -ENOENT);
+	assert_error_has("/dev/none-of-this-name");
+	assert_error_has("is the disco module loaded?");
+
+	fake.disco->counters_dir = "/sys/none-of-this-name";
+	assert_int_equal(disco_counters(fake.disco, &counters, &nr), -ENOENT);
+	assert_error_has("is the disco module loaded?");
+}
+
+/* Each errno of the header becomes words, with what was asked. */
+static void refusals_are_explained(void **state)
+{
+	static const struct {
+		int err;
+		const char *text;
+	} cases[] = {
+		{ ENOTTY, "does not know this request" },
+		{ EPERM, "CAP_SYS_ADMIN" },
+		{ E2BIG, "too old" },
+		{ EOPNOTSUPP, "does not know this flag" },
+		{ EMEDIUMTYPE, "not a file of a disco file system" },
+		{ EINVAL, "Invalid argument" },
+		{ ENOMEM, "Cannot allocate memory" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct disco_check check = { .size = sizeof(check) };
+
+		fake.error = cases[i].err;
+		assert_int_equal(disco_check(fake.disco, &check),
+				 -cases[i].err);
+		assert_error_has("check of /tmp/libdisco.");
+		assert_error_has(cases[i].text);
+	}
+}
+
+/* The answers of the module arrive in the caller's structure. */
+static void answers_arrive(void **state)
+{
+	struct disco_query query = { .size = sizeof(query) };
+	struct disco_check check = { .size = sizeof(check) };
+
+	(void)state;
+	assert_int_equal(disco_query(fake.disco, &query), 0);
+	assert_int_equal(query.out_page_size, 4096);
+	assert_int_equal(disco_check(fake.disco, &check), 0);
+	assert_int_equal(check.out_vms, 5);
+}
+
+/* VMs are found in folders, too, and come by alphabet. */
+static void names_are_sorted_paths(void **state)
+{
+	static const char * const expected[] = {
+		"a", "b/c/d", "b/x y", "z\n"
+	};
+	size_t nr, unreadable = 9;
+	char **names;
+
+	(void)state;
+	assert_int_equal(disco_vm_names(fake.disco, &names, &nr, NULL), 0);
+	assert_int_equal(nr, 0);
+	disco_vm_names_free(names, nr);
+
+	fake_folder("mount/ram/b");
+	fake_folder("mount/ram/b/c");
+	fake_folder("mount/ram/empty");
+	fake_file("mount/ram/z\n", "");
+	fake_file("mount/ram/b/x y", "");
+	fake_file("mount/ram/b/c/d", "");
+	fake_file("mount/ram/a", "");
+	assert_int_equal(disco_vm_names(fake.disco, &names, &nr, &unreadable), 0);
+	assert_int_equal(nr, ARRAY_SIZE(expected));
+	for (size_t i = 0; i < nr; i++)
+		assert_string_equal(names[i], expected[i]);
+	assert_int_equal(unreadable, 0);
+	disco_vm_names_free(names, nr);
+}
+
+/* A user sees what he may see, and how much he may not. */
+static void closed_folders_are_counted(void **state)
+{
+	struct disco_vm *vm = NULL;
+	size_t nr, unreadable;
+	char **names;
+
+	(void)state;
+	fake_file("mount/ram/a", "");
+	assert_int_equal(chmod(fake_path("mount/ram/a"), 0), 0);
+	fake_folder("mount/ram/b");
+	fake_file("mount/ram/b/c", "");
+	assert_int_equal(chmod(fake_path("mount/ram/b"), 0), 0);
+	if (!geteuid())
+		assert_int_equal(seteuid(65534), 0);
+
+	assert_int_equal(disco_vm_names(fake.disco, &names, &nr, &unreadable), 0);
+	assert_int_equal(nr, 1);
+	assert_int_equal(unreadable, 1);
+	disco_vm_names_free(names, nr);
+	assert_int_equal(disco_vm_open(fake.disco, "a", &vm), -EACCES);
+	assert_null(vm);
+	assert_error_has("cannot open VM a");
+	assert_error_has("Permission denied");
+
+	assert_int_equal(seteuid(getuid()), 0);
+	assert_int_equal(chmod(fake_path("mount/ram/b"), 0755), 0);
+}
+
+/* A VM can be named as in the list, or by the path of its file. */
+static void vm_opens_by_either_name(void **state)
+{
+	static const char * const names[] = { "f/a", "/f/a", "//f/a" };
+	struct disco_vm_stat stat = { .size = sizeof(stat) };
+	struct disco_vm *vm;
+
+	(void)state;
+	fake_folder("mount/ram/f");
+	fake_file("mount/ram/f/a", "");
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		char path[320];
+
+		snprintf(path, sizeof(path), "%s%s",
+			 i ? fake_path("mount/ram") : "", names[i]);
+		assert_int_equal(disco_vm_open(fake.disco, path, &vm), 0);
+		assert_string_equal(disco_vm_name(vm), "f/a");
+		assert_true(disco_vm_fd(vm) >= 0);
+		disco_vm_close(vm);
+	}
+
+	assert_int_equal(disco_vm_open(fake.disco, "f/a", &vm), 0);
+	fake.pages = 3;
+	assert_int_equal(disco_vm_stat(vm, &stat), 0);
+	assert_int_equal(stat.out_id, 7);
+	assert_int_equal(stat.out_virtual, 3 * 4096);
+	stat.flags = 1U << 31;
+	assert_int_equal(disco_vm_stat(vm, &stat), -EOPNOTSUPP);
+	assert_error_has("statistics of VM f/a");
+	disco_vm_close(vm);
+}
+
+/* What is no VM is refused, with the reason. */
+static void no_vm_is_refused(void **state)
+{
+	static const struct {
+		const char *name;
+		int err;
+		const char *text;
+	} cases[] = {
+		{ "nobody", -ENOENT, "no VM nobody in /tmp/libdisco." },
+		{ "", -EINVAL, "\"\" names no file below" },
+		{ "/", -EINVAL, "names no file below" },
+		{ "/etc/passwd", -EINVAL, "\"/etc/passwd\" names no file below" },
+		{ "folder", -EISDIR, "is a folder, not a VM" },
+		{ "a/b", -ENOTDIR, "cannot open VM a/b" },
+		{ "link", -ELOOP, "cannot open VM link" },
+	};
+	struct disco_vm *vm = NULL;
+
+	(void)state;
+	fake_folder("mount/ram/folder");
+	fake_file("mount/ram/a", "");
+	assert_int_equal(symlink("a", fake_path("mount/ram/link")), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		assert_int_equal(disco_vm_open(fake.disco, cases[i].name, &vm),
+				 cases[i].err);
+		assert_null(vm);
+		assert_error_has(cases[i].text);
+	}
+}
+
+static struct disco_vm *open_vm(void)
+{
+	struct disco_vm *vm;
+
+	fake_file("mount/ram/a", "");
+	assert_int_equal(disco_vm_open(fake.disco, "a", &vm), 0);
+	return vm;
+}
+
+/* Every page comes once and in order, whatever the sizes of the batches. */
+static void pmap_walk_is_complete(void **state)
+{
+	static const struct {
+		uint64_t pages, first, last, expected;
+	} cases[] = {
+		{ 0, 0, UINT64_MAX, 0 },
+		{ 1, 0, UINT64_MAX, 1 },
+		{ 1023, 0, UINT64_MAX, 1023 },
+		{ 1024, 0, UINT64_MAX, 1024 },
+		{ 1025, 0, UINT64_MAX, 1025 },
+		{ 5000, 0, UINT64_MAX, 5000 },
+		{ 5000, 10, 10, 1 },
+		{ 5000, 10, 1033, 1024 },
+		{ 5000, 10, 1034, 1025 },
+		{ 5000, 4999, 9999, 1 },
+		{ 5000, 3000, UINT64_MAX, 2000 },
+	};
+	struct disco_vm *vm = open_vm();
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		uint64_t gfn = cases[i].first;
+		struct disco_pmap_batch batch;
+		struct disco_pmap_iter *iter;
+		int ret;
+
+		fake.pages = cases[i].pages;
+		assert_int_equal(disco_pmap_new(vm, cases[i].first,
+						cases[i].last, &iter), 0);
+		while ((ret = disco_pmap_next(iter, &batch)) > 0) {
+			assert_int_equal(batch.gfn, gfn);
+			assert_true(batch.nr > 0);
+			for (size_t j = 0; j < batch.nr; j++)
+				assert_int_equal(batch.entries[j].pfn,
+						 1000 + gfn + j);
+			gfn += batch.nr;
+		}
+		assert_int_equal(ret, 0);
+		assert_int_equal(disco_pmap_next(iter, &batch), 0);
+		assert_int_equal(gfn - cases[i].first, cases[i].expected);
+		disco_pmap_free(iter);
+	}
+	disco_vm_close(vm);
+}
+
+/* A VM that shrinks meanwhile ends the walk; a start past the end is an error. */
+static void pmap_walk_meets_the_end(void **state)
+{
+	struct disco_vm *vm = open_vm();
+	struct disco_pmap_batch batch;
+	struct disco_pmap_iter *iter;
+
+	(void)state;
+	fake.pages = 5000;
+	fake.shrink_after = 2;
+	assert_int_equal(disco_pmap_new(vm, 0, UINT64_MAX, &iter), 0);
+	assert_int_equal(disco_pmap_next(iter, &batch), 1);
+	assert_int_equal(disco_pmap_next(iter, &batch), 1);
+	assert_int_equal(disco_pmap_next(iter, &batch), 0);
+	disco_pmap_free(iter);
+
+	fake.pages = 16;
+	fake.shrink_after = 0;
+	assert_int_equal(disco_pmap_new(vm, 16, 20, &iter), 0);
+	assert_int_equal(disco_pmap_next(iter, &batch), -ENXIO);
+	assert_error_has("gfn 0x10 is past the end of VM a");
+	disco_pmap_free(iter);
+
+	assert_int_equal(disco_pmap_new(vm, UINT64_MAX - 1, UINT64_MAX, &iter), 0);
+	assert_int_equal(disco_pmap_next(iter, &batch), -EOVERFLOW);
+	disco_pmap_free(iter);
+
+	assert_int_equal(disco_pmap_new(vm, 5, 3, &iter), -EINVAL);
+	assert_error_has("0x5-0x3 ends before it starts");
+	disco_vm_close(vm);
+}
+
+/* The list of users is complete and in order, also if it grows meanwhile. */
+static void memmap_lists_all_users(void **state)
+{
+	for (unsigned growing = 0; growing < 4; growing++) {
+		struct disco_memmap_user *users;
+		unsigned node;
+		size_t nr;
+
+		fake.users = 3;
+		fake.growing = growing;
+		assert_int_equal(disco_memmap(fake.disco, 0x55, &users, &nr,
+					      &node), 0);
+		assert_true(nr >= 3);
+		assert_int_equal(node, 3);
+		for (size_t i = 1; i < nr; i++)
+			assert_true(users[i - 1].vm_id < users[i].vm_id ||
+				    (users[i - 1].vm_id == users[i].vm_id &&
+				     users[i - 1].gfn < users[i].gfn));
+		free(users);
+	}
+	(void)state;
+}
+
+/* A frame without users, or without memory, is an error that leaves no trace. */
+static void memmap_of_no_frame_fails(void **state)
+{
+	struct disco_memmap_user *users = NULL;
+	unsigned node = 9;
+	size_t nr = 9;
+
+	(void)state;
+	assert_int_equal(disco_memmap(fake.disco, 0x55, &users, &nr, &node),
+			 -ENOENT);
+	assert_error_has("frame 0x55: holds no page of a VM");
+	fake.error = ENXIO;
+	assert_int_equal(disco_memmap(fake.disco, 0x55, &users, &nr, &node),
+			 -ENXIO);
+	assert_error_has("frame 0x55: no such memory");
+	fake.error = EPERM;
+	assert_int_equal(disco_memmap(fake.disco, 0x55, &users, &nr, &node),
+			 -EPERM);
+	assert_error_has("CAP_SYS_ADMIN");
+	assert_null(users);
+	assert_int_equal(nr, 9);
+	assert_int_equal(node, 9);
+}
+
+/* Counters are what the folder holds, by alphabet. */
+static void counters_are_read(void **state)
+{
+	struct disco_counter *counters;
+	size_t nr;
+
+	(void)state;
+	fake_file("counters/vms", "2\n");
+	fake_file("counters/hole_to_zero", "18446744073709551615\n");
+	assert_int_equal(disco_counters(fake.disco, &counters, &nr), 0);
+	assert_int_equal(nr, 2);
+	assert_string_equal(counters[0].name, "hole_to_zero");
+	assert_true(counters[0].value == UINT64_MAX);
+	assert_string_equal(counters[1].name, "vms");
+	assert_int_equal(counters[1].value, 2);
+	disco_counters_free(counters, nr);
+}
+
+/* A counter that is no number is named. */
+static void bad_counters_are_refused(void **state)
+{
+	static const char * const bad[] = {
+		"", "\n", "-1\n", " 1\n", "1 2\n", "0x1\n",
+		"18446744073709551616\n", "1\n\n",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		struct disco_counter *counters = NULL;
+		size_t nr;
+
+		fake_file("counters/a", "1\n");
+		fake_file("counters/vms", bad[i]);
+		assert_int_equal(disco_counters(fake.disco, &counters, &nr),
+				 -EIO);
+		assert_null(counters);
+		assert_error_has("counter vms is not a number");
+	}
+}
+
+/* Every number of the header has its word, and no other number has one. */
+static void numbers_have_words(void **state)
+{
+	(void)state;
+	assert_string_equal(disco_page_state_name(DISCO_PAGE_HOLE), "hole");
+	assert_string_equal(disco_page_state_name(DISCO_PAGE_SHARED), "shared");
+	assert_string_equal(disco_page_state_name(4), "unknown");
+	for (unsigned i = 0; i <= DISCO_CHECK_MOUNT_COUNT; i++) {
+		assert_string_not_equal(disco_violation_name(i), "unknown");
+		assert_non_null(disco_violation_text(i));
+	}
+	assert_string_equal(disco_violation_name(7), "unknown");
+	assert_string_equal(disco_version(), DISCO_VERSION);
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, fake_setup, fake_teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(mount_is_found),
+		TEST(chosen_mount_is_checked),
+		TEST(missing_module_is_explained),
+		TEST(refusals_are_explained),
+		TEST(answers_arrive),
+		TEST(names_are_sorted_paths),
+		TEST(closed_folders_are_counted),
+		TEST(vm_opens_by_either_name),
+		TEST(no_vm_is_refused),
+		TEST(pmap_walk_is_complete),
+		TEST(pmap_walk_meets_the_end),
+		TEST(memmap_lists_all_users),
+		TEST(memmap_of_no_frame_fails),
+		TEST(counters_are_read),
+		TEST(bad_counters_are_refused),
+		TEST(numbers_have_words),
+	};
+
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests_name("libdisco", tests, NULL, NULL);
+}

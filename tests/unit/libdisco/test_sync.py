@@ -1,0 +1,191 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""Code, help texts, manual pages and completion say the same. Prints TAP."""
+
+import os
+import re
+import subprocess
+import sys
+
+TOP = os.path.abspath(os.path.join(os.path.dirname(__file__), "../../.."))
+BUILD = os.environ.get("BUILD", os.path.join(TOP, "build"))
+DISCOCTL = os.path.join(BUILD, "bin/discoctl")
+results = []
+
+
+def read(path):
+    with open(os.path.join(TOP, path), encoding="utf-8") as file:
+        return file.read()
+
+
+def run(*args):
+    return subprocess.run(args, check=True, text=True, timeout=60,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE).stdout
+
+
+def compare(what, **sets):
+    """All the sets must be equal, and none empty."""
+    (first, expected), *others = sets.items()
+    problems = []
+    if not expected:
+        problems.append(f"{first}: nothing found")
+    for name, found in others:
+        for item in sorted(expected - found):
+            problems.append(f"{item} is in {first}, not in {name}")
+        for item in sorted(found - expected):
+            problems.append(f"{item} is in {name}, not in {first}")
+    results.append(not problems)
+    print(f"{'not ok' if problems else 'ok'} {len(results)} - {what}")
+    for problem in problems:
+        print(f"# {problem}")
+
+
+def table(path, name):
+    """First words of the rows of a table of commands."""
+    body = re.search(name + r"\[\] = \{(.*?)^\};", read(path),
+                     re.MULTILINE | re.DOTALL).group(1)
+    return set(re.findall(r'\{ "(\w+)", \w+ \}', body))
+
+
+def code_options():
+    body = re.search(r"options\[\] = \{(.*?)^\};", read("userspace/discoctl/main.c"),
+                     re.MULTILINE | re.DOTALL).group(1)
+    return dict(re.findall(r"\{ \"(\w+)\", \w+, NULL, '(\w)' \}", body))
+
+
+def short_options():
+    found = re.findall(r'getopt_long\(argc, argv, "([^"]*)"',
+                       read("userspace/discoctl/main.c"))
+    assert len(set(found)) == 1, found
+    return set(found[0].replace(":", ""))
+
+
+def complete(*words):
+    """What the completion offers for the last of the words."""
+    script = """
+        source /usr/share/bash-completion/bash_completion
+        source "$1"
+        shift
+        COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
+        COMP_LINE="$*" COMP_POINT=${#COMP_LINE} COMP_TYPE=9
+        _discoctl
+        ((!${#COMPREPLY[@]})) || printf '%s\\n' "${COMPREPLY[@]}"
+    """
+    return set(run("bash", "--norc", "-c", script, "bash",
+                   os.path.join(TOP, "userspace/discoctl/completion.bash"),
+                   "discoctl", *words).split())
+
+
+def man_commands(text):
+    """Command and subcommand of each line of the synopsis."""
+    synopsis = text.split(".Sh SYNOPSIS")[1].split(".Sh DESCRIPTION")[0]
+    return {tuple(line.split()) for line in
+            re.findall(r"^\.Cm ([a-z ]+)", synopsis, re.MULTILINE)}
+
+
+def man_described(text):
+    commands = text.split(".Ss Commands")[1].split(".Sh FILES")[0]
+    return {tuple(line.split()) for line in
+            re.findall(r"^\.It Cm ([a-z ]+)", commands, re.MULTILINE)}
+
+
+def check_commands():
+    man = read("Documentation/man/discoctl.1")
+    helptext = run(DISCOCTL, "help")
+    top = table("userspace/discoctl/main.c", "commands")
+    listed = re.search(r"Commands.*?:\n(.*?)\n\n", helptext, re.DOTALL).group(1)
+    compare("commands", code=top,
+            help={line.split()[0] for line in listed.splitlines()},
+            man={words[0] for words in man_commands(man)},
+            description={words[0] for words in man_described(man)},
+            completion=complete(""))
+
+    vm = table("userspace/discoctl/vm.c", "vm_commands")
+    compare("vm commands", code=vm,
+            completion=complete("vm", ""),
+            help=set(re.findall(r"discoctl vm (\w+)", run(DISCOCTL, "vm", "help"))))
+    # "help" of a command is described once, for all of them.
+    compare("vm commands in overviews", code=vm - {"help"},
+            help=set(re.findall(r"^  vm (\w+)", listed, re.MULTILINE)),
+            man={words[1] for words in man_commands(man) if words[0] == "vm"},
+            description={words[1] for words in man_described(man) if words[0] == "vm"})
+
+    # Every command explains itself, and the completion knows.
+    compare("help of each command", code=top - {"help"},
+            help={name for name in top - {"help"} if
+                  f"discoctl {name}" in run(DISCOCTL, name, "help")},
+            completion={name for name in top - {"help"} if
+                        "help" in complete(name, "")})
+
+
+def check_options():
+    man = read("Documentation/man/discoctl.1")
+    options = code_options()
+    # An option whose letter getopt does not know has no short form.
+    code = {f"--{name}" for name in options}
+    code |= {f"-{letter}" for letter in options.values()
+             if letter in short_options()}
+    described = man.split(".Ss Options")[1].split(".Ss Commands")[0]
+    lines = re.findall(r"^\.It (Fl .*)", described, re.MULTILINE)
+    compare("options", code=code,
+            help=set(re.findall(r"(?<![\w-])--?\w+", run(DISCOCTL, "help")
+                                .split("Options:")[1])),
+            man={flag.replace("Fl Fl ", "--").replace("Fl ", "-") for line in lines
+                 for flag in re.findall(r"Fl (?:Fl )?\w+", line)},
+            completion=complete("-"))
+
+
+def check_library():
+    man = read("Documentation/man/libdisco.3")
+    exported = run("nm", "-D", "--defined-only",
+                   os.path.join(BUILD, "lib/libdisco.so"))
+    header = read("userspace/libdisco/disco/disco.h")
+    code = re.sub(r"/\*.*?\*/", "", header, flags=re.DOTALL)
+    compare("functions of libdisco",
+            exported=set(re.findall(r" T (\w+)@@LIBDISCO_", exported)),
+            header=set(re.findall(r"(disco_\w+)\(", code)),
+            comments=set(re.findall(r"^/\*\*\n \* (disco_\w+) - ", header, re.MULTILINE)),
+            synopsis=set(re.findall(r"^\.Fn (disco_\w+) ", man.split(".Sh DESCRIPTION")[0],
+                                    re.MULTILINE)))
+    # What the library may be asked is what the module offers.
+    uapi = read("module/uapi/linux/disco.h")
+    sources = "".join(read(f"userspace/libdisco/{name}.c")
+                      for name in ("module", "vm", "pmap"))
+    compare("requests", uapi=set(re.findall(r"#define (DISCO_\w+) _IO\(", uapi)),
+            library=set(re.findall(r"disco_request\([^;]*?(DISCO_[A-Z_]+),", sources)))
+
+
+def check_words():
+    man = read("Documentation/man/discoctl.1")
+    names = read("userspace/libdisco/module.c")
+    uapi = read("module/uapi/linux/disco.h")
+    states = {name.lower() for name in re.findall(r"DISCO_PAGE_(\w+) = \d", uapi)}
+    compare("page states", uapi=states,
+            library=set(re.findall(r'\[DISCO_PAGE_\w+\] = "(\w+)"', names)),
+            help=set(re.findall(r"^  (\w+)   ", run(DISCOCTL, "page", "help"),
+                                re.MULTILINE)),
+            man={state for state in states if f"\n.Em {state}\n" in man})
+    compare("violations",
+            uapi=set(re.findall(r"(DISCO_CHECK_\w+) = \d", uapi)),
+            library=set(re.findall(r"\[(DISCO_CHECK_\w+)\] = \{", names)))
+
+
+def check_man_pages():
+    """mandoc finds nothing to warn of."""
+    bad = {name for name in ("discoctl.1", "libdisco.3") if
+           subprocess.run(["mandoc", "-Tlint", "-Wwarning",
+                           os.path.join(TOP, "Documentation/man", name)],
+                          check=False, stdout=subprocess.DEVNULL).returncode}
+    compare("manual pages are well formed",
+            pages={"discoctl.1", "libdisco.3"},
+            good={"discoctl.1", "libdisco.3"} - bad)
+
+
+if __name__ == "__main__":
+    check_commands()
+    check_options()
+    check_library()
+    check_words()
+    check_man_pages()
+    print(f"1..{len(results)}")
+    sys.exit(not all(results))
