@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+# Messages, the cache, and the versions of Debian's packages.
+
+readonly STATUS_KERNEL=120	# the kernel complained, or something leaked
+readonly STATUS_TIME=124	# the time limit, as of timeout(1)
+readonly STATUS_LAB=125		# the lab itself: options, builds, a machine that does not start
+
+cache=${DISCO_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/disco}
+
+say()
+{
+	printf 'lab: %s\n' "$*" >&2
+}
+
+die()
+{
+	say "$*"
+	exit "$STATUS_LAB"
+}
+
+# need_disk DIR MIB WHAT
+need_disk()
+{
+	local have
+
+	have=$(df --output=avail -m "$1" | tail -n1)
+	((have >= $2)) || die "$3 needs $2 MiB of disk in $1, there are ${have// /} MiB"
+}
+
+# need_memory MIB WHAT
+need_memory()
+{
+	local have
+
+	have=$(awk '/^MemAvailable:/ { print int($2 / 1024) }' /proc/meminfo)
+	((have >= $1)) || die "$2 needs $1 MiB of memory, there are $have MiB available"
+}
+
+# key WORD... prints a short hash of the words; files are named as @FILE and go in by content.
+key()
+{
+	local word
+
+	for word; do
+		if [[ $word == @* ]]; then
+			cat -- "${word#@}"
+		else
+			printf '%s\n' "$word"
+		fi
+	done | sha256sum | cut -c1-16
+}
+
+# cached NAME KEY MIB BUILDER [ARGUMENT]... prints the directory NAME-KEY of the cache. When it does not
+# exist yet, "BUILDER TMP FINAL ARGUMENT..." fills the empty directory TMP, to be renamed FINAL; nothing half built is ever seen under the final name. BUILDER is a function, and gets a shell
+# of its own: in this one's conditions "set -e" would not hold.
+cached()
+{
+	local name=$1 dir=$cache/$1-$2 mib=$3 tmp start=$SECONDS
+
+	shift 3
+	if [[ ! -d $dir ]]; then
+		mkdir -p "$cache"
+		(
+			flock -n 9 || { say "waiting for another build of $name"; flock 9; }
+			[[ ! -d $dir ]] || exit 0
+			rm -rf "$cache/.build-$name".*
+			need_disk "$cache" "$mib" "building $name"
+			say "building $name in $dir"
+			tmp=$(mktemp -d "$cache/.build-$name.XXXXXX")
+			chmod 755 "$tmp"
+			if ! "$lab/lab" build-step "$1" "$tmp" "$dir" "${@:2}" >"$cache/$name.log" 2>&1 9>&-; then
+				tail -n 20 "$cache/$name.log" >&2
+				rm -rf "$tmp"
+				die "building $name failed; the whole log is $cache/$name.log"
+			fi
+			mv -T "$tmp" "$dir"
+			say "$name is ready after $((SECONDS - start)) s"
+		) 9>"$cache/.lock-$name" || exit
+	fi
+	printf '%s\n' "$dir"
+}
+
+# Address of the mirror that the host takes bookworm from; the argument is a code name.
+mirror_of()
+{
+	local uri
+
+	# shellcheck disable=SC2016 # apt expands these
+	uri=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' \
+		"Codename: $1" | sort -u | head -n1)
+	case $uri:$1 in
+	:bookworm-security) uri=http://deb.debian.org/debian-security ;;
+	:*) uri=http://deb.debian.org/debian ;;
+	esac
+	printf '%s\n' "${uri%/}"
+}
+
+# apt's options for a private view of bookworm-backports, which the host need not have enabled.
+backports_options()
+{
+	local dir=$cache/apt-backports
+
+	apt_options=(
+		-o "Dir::Etc::SourceList=$dir/sources.list" -o Dir::Etc::SourceParts=/dev/null
+		-o "Dir::State::Lists=$dir/lists" -o "Dir::Cache=$dir/cache"
+	)
+	[[ ! -s $dir/sources.list ]] || return 0
+	mkdir -p "$dir/lists/partial" "$dir/cache/archives/partial"
+	(
+		flock 9
+		[[ ! -s $dir/sources.list ]] || exit 0
+		say "reading the package list of bookworm-backports"
+		printf 'deb [signed-by=%s] %s bookworm-backports main\n' \
+			/usr/share/keyrings/debian-archive-keyring.gpg "$(mirror_of bookworm)" \
+			>"$dir/sources.list.new"
+		apt-get "${apt_options[@]}" -o APT::Sandbox::User=root -o "Dir::Etc::SourceList=$dir/sources.list.new" \
+			-qq update >&2 || exit
+		mv "$dir/sources.list.new" "$dir/sources.list"
+	) 9>"$cache/.lock-apt" || die "cannot read the package list of bookworm-backports"
+}
+
+# memoized NAME COMMAND... runs COMMAND, which asks apt, and remembers its output for as long as
+# apt's package lists stay what they are: apt needs most of a second for an answer.
+memoized()
+{
+	local name=$1 stamp file
+
+	shift
+	mkdir -p "$cache/apt-backports/lists"
+	stamp=$(find /var/lib/apt/lists "$cache/apt-backports/lists" -name '*_Packages*' \
+		-printf '%p %T@ %s\n' | sort | key "$*" @/dev/stdin)
+	file=$cache/.memo-$name-$stamp
+	if [[ ! -s $file ]]; then
+		rm -f "$cache/.memo-$name"-*
+		"$@" >"$file.$BASHPID" || die "apt does not know the packages for '$name'"
+		mv "$file.$BASHPID" "$file"
+	fi
+	cat "$file"
+}

@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+# One run: the machine, its streams, and the verdict on its console.
+#
+# The kernel's console is a file of its own. The command's streams are virtio-serial ports, in the order
+# of "ports" below; the guest's init reports over the port "control", one line each:
+#	exit STATUS	the command ended
+#	fail REASON	something is wrong with the machine or the set-up: the lab failed
+#	leak REASON	the module cannot be unloaded or has leaked
+#	done		clean-up is complete; without it the machine died
+
+readonly complaints='WARNING:|BUG:|BUG at |KASAN|Oops|[Gg]eneral protection fault|[Dd]ouble fault|Kernel panic'\
+'|possible (recursive|circular|irq lock|deadlock)|suspicious RCU usage|inconsistent lock state|bad unlock balance'\
+'|held lock freed|INFO: rcu|rcu: INFO|rcu_.* detected|blocked for more than|lockup|unreferenced object'\
+'|kmemleak: [1-9][0-9]* new|UBSAN|ODEBUG|refcount_t:|list_(add|del) corruption|Bad (page|rss-counter|swap)'\
+'|page dumped because|pagealloc: (memory corruption|single bit)|scheduling while atomic|sleeping function called'\
+'|unable to handle|stack-protector|Slab corruption|Object already free'
+
+# make_run_dir sets $run: streams, the run's part of the initrd and what the machine writes to disks.
+make_run_dir()
+{
+	run=$(mktemp -d "${TMPDIR:-/var/tmp}/disco-lab.XXXXXX")
+	trap 'stop_machine; rm -rf "$run"' EXIT
+	trap 'exit 130' INT
+	trap 'exit 143' TERM HUP
+}
+
+stop_machine()
+{
+	if [[ -n ${qemu_pid:-} ]]; then
+		kill "$qemu_pid" 2>/dev/null || true
+		wait "$qemu_pid" 2>/dev/null || true
+	fi
+}
+
+# make_run_initrd INITRD COMMAND...; the scripts go in by copy, so that editing the tree during a
+# run changes nothing.
+make_run_initrd()
+{
+	local common=$1 stage=$run/initrd
+
+	shift
+	mkdir -p "$stage/lab"
+	cp "$lab/guest/stage1" "$stage/init"
+	cp "$lab/guest/stage2" "$stage/lab/init"
+	cp "$lab/guest/leaks.sh" "$stage/lab/"
+	{
+		printf 'kernel=%q\n' "$kernel"
+		printf 'mode=%q\n' "$mode"
+		printf 'bare=%q\n' "$bare"
+		printf 'time_limit=%q\n' "$time_limit"
+		printf 'share=%q\n' "${share:+yes}"
+		printf 'export TERM=%q\n' "${TERM:-dumb}"
+		printf 'columns=%q rows=%q\n' "$(tput cols 2>/dev/null || echo 80)" \
+			"$(tput lines 2>/dev/null || echo 24)"
+		printf 'epoch=%q\n' "$(date +%s)"
+	} >"$stage/lab/settings"
+	printf '%s\0' "$@" >"$stage/lab/command"
+	{
+		cat "$common"
+		(cd "$stage" && find . | cpio --quiet -o -H newc)
+	} >"$run/initrd.cpio"
+}
+
+# machine_options sets $qemu to QEMU's command line. A socket per node, or the scheduler warns
+# about the topology; when the CPUs cannot be split evenly each gets a socket.
+machine_options()
+{
+	local dir=$1 image=$2 sockets=$nodes node share_mib cpu disk format
+
+	if ((cpus % nodes)); then
+		sockets=$cpus
+	fi
+	qemu=(
+		qemu-system-x86_64 -nodefaults -no-user-config -no-reboot -display none
+		-machine pc -accel "$accel" -cpu max
+		-m "${memory}M" -smp "$cpus,sockets=$sockets"
+	)
+	share_mib=$((memory / nodes))
+	for ((node = 0; node < nodes; node++)); do
+		((node < nodes - 1)) || share_mib=$((memory - share_mib * (nodes - 1)))
+		qemu+=(
+			-object "memory-backend-ram,id=node$node,size=${share_mib}M"
+			-numa "node,nodeid=$node,memdev=node$node"
+		)
+	done
+	for ((cpu = 0; cpu < sockets; cpu++)); do
+		qemu+=(-numa "cpu,node-id=$((cpu % nodes)),socket-id=$cpu")
+	done
+	qemu+=(
+		-kernel "$dir/kernel" -initrd "$run/initrd.cpio"
+		-append "console=ttyS0 loglevel=7 panic=-1 oops=panic sysctl.kernel.hung_task_panic=1 apparmor=0 mitigations=off random.trust_cpu=on $(kernel_arguments) $append"
+		-chardev "file,id=console,path=$console" -serial chardev:console
+		-device virtio-rng-pci
+		-drive "file=$image,format=raw,if=virtio,snapshot=on,cache=unsafe"
+	)
+	for disk in "${disks[@]}"; do
+		format=raw
+		if [[ $(head -c 3 "$disk") == QFI ]]; then
+			format=qcow2
+		fi
+		qemu+=(-drive "file=${disk//,/,,},format=$format,if=virtio,snapshot=on,cache=unsafe")
+	done
+	qemu+=(
+		-virtfs "local,path=${tree//,/,,},mount_tag=tree,security_model=none,readonly=on,multidevs=remap"
+		-virtfs "local,path=$dir/modules/,mount_tag=modules,security_model=none,readonly=on"
+	)
+	if [[ -n $share ]]; then
+		qemu+=(-virtfs "local,path=${share//,/,,},mount_tag=share,security_model=none,multidevs=remap")
+	fi
+	stream_options
+}
+
+# What only the debug kernel understands, or needs to be patient under TCG.
+kernel_arguments()
+{
+	if [[ $kernel == debug ]]; then
+		printf 'page_poison=1 kmemleak=on rcupdate.rcu_cpu_stall_timeout=120 watchdog_thresh=60 '
+		printf 'workqueue.watchdog_thresh=120'
+	else
+		printf 'rcupdate.rcu_cpu_stall_timeout=60 watchdog_thresh=30'
+	fi
+}
+
+stream_options()
+{
+	local name number=0
+
+	qemu+=(-device virtio-serial-pci)
+	for name in control stdout stderr; do
+		qemu+=(
+			-chardev "file,id=$name,path=$run/$name"
+			-device "virtserialport,chardev=$name,name=$name,nr=$((++number))"
+		)
+	done
+	if [[ $mode == shell ]]; then
+		qemu+=(-chardev stdio,id=terminal,signal=off -device "virtconsole,chardev=terminal,nr=$((++number))")
+	fi
+}
+
+# start_machine waits for its end; a machine past its time limit is killed. Prints nothing itself.
+run_machine()
+{
+	local status=0 streams=()
+
+	mkfifo "$run/stdout" "$run/stderr"
+	cat "$run/stdout" &
+	streams+=($!)
+	cat "$run/stderr" >&2 &
+	streams+=($!)
+	# QEMU's snapshots go to TMPDIR.
+	if [[ $mode == shell ]]; then
+		TMPDIR=$run timeout --foreground -k 5 "$time_limit" "${qemu[@]}" 2>"$run/qemu.log" || status=$?
+	else
+		TMPDIR=$run setpriv --pdeathsig TERM timeout -k 5 "$time_limit" "${qemu[@]}" \
+			</dev/null >"$run/qemu.log" 2>&1 &
+		qemu_pid=$!
+		wait "$qemu_pid" || status=$?
+		qemu_pid=
+	fi
+	if ((status != 0 && status != 124)) && [[ ! -s $console ]]; then
+		# Nobody opened the other end of the streams.
+		kill "${streams[@]}" 2>/dev/null || true
+	fi
+	wait "${streams[@]}" 2>/dev/null || true
+	machine_status=$status
+}
+
+# verdict returns the status of the run; says what is wrong and where the console is.
+verdict()
+{
+	local control=$run/control fail leak status
+
+	fail=$(sed -n 's/^fail //p' "$control" 2>/dev/null || true)
+	leak=$(sed -n 's/^leak //p' "$control" 2>/dev/null || true)
+	status=$(sed -n 's/^exit //p' "$control" 2>/dev/null || true)
+	if console_complaints >"$run/complaints"; then
+		say "the kernel complained${status:+ (status of the command: $status)}:"
+		cat "$run/complaints" >&2
+		keep_console
+		return "$STATUS_KERNEL"
+	fi
+	if [[ -n $leak ]]; then
+		say "$leak${status:+ (status of the command: $status)}"
+		keep_console
+		return "$STATUS_KERNEL"
+	fi
+	if ((machine_status == 124 || machine_status == 137)); then
+		say "time limit of $time_limit s reached${status:+ after the command ended with status $status}"
+		keep_console
+		return "$STATUS_TIME"
+	fi
+	if [[ -n $fail ]]; then
+		say "$fail"
+		return "$STATUS_LAB"
+	fi
+	if [[ -z $status ]] || ! grep -qx "done" "$control"; then
+		say "the machine stopped without a result (QEMU's status $machine_status)"
+		tail -n 5 "$run/qemu.log" >&2
+		tail -n 20 "$console" >&2 || true
+		keep_console
+		return "$STATUS_LAB"
+	fi
+	return "$status"
+}
+
+# Prints each complaint with the lines around it, at most 150 lines; fails if there is none.
+console_complaints()
+{
+	tr -d '\r' <"$console" >"$run/console.text" || return 1
+	grep -aE -B 2 -A 50 -m 3 -- "$complaints" "$run/console.text" | head -n 150
+}
+
+keep_console()
+{
+	local kept
+
+	if [[ $console != "$run"/* ]]; then
+		say "console log: $console"
+		return
+	fi
+	mkdir -p "$tree/build/lab"
+	kept=$tree/build/lab/console-$(date +%Y%m%d-%H%M%S)-$$.log
+	cp "$console" "$kept"
+	say "console log: $kept"
+}
