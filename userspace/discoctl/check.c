@@ -4,7 +4,6 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "discoctl.h"
 
@@ -97,13 +96,9 @@ int cmd_check(struct ctl *ctl, int argc, char **argv)
 	struct disco_check check = { .size = sizeof(check) };
 	struct vm_ids *ids = NULL;
 	const char *name;
-	int ret;
 
-	if (argc == 1 && !strcmp(argv[0], "help"))
-		return print_help(help);
-	ret = reject_words(ctl, argc, argv);
-	if (ret)
-		return ret;
+	if (argc)
+		return help_or_reject(ctl, help, argc, argv);
 	if (disco_check(ctl->disco, &check))
 		return ctl_disco_error(ctl);
 	/* Without names the numbers still say it all. */

@@ -49,6 +49,8 @@ struct command {
 int dispatch(struct ctl *ctl, const struct command *table, const char *what,
 	     int argc, char **argv);
 int reject_words(struct ctl *ctl, int argc, char **argv);
+int help_or_reject(struct ctl *ctl, const char *help_text, int argc,
+		   char **argv);
 int print_help(const char *text);
 
 __attribute__((format(printf, 2, 3)))

@@ -201,6 +201,23 @@ int reject_words(struct ctl *ctl, int argc, char **argv)
 	return ctl_error(ctl, "unexpected \"%s\"", argv[0]);
 }
 
+/**
+ * help_or_reject - the words after a command that takes none
+ * @ctl: the program
+ * @help_text: help of the command
+ * @argc: number of words, at least 1
+ * @argv: the words
+ *
+ * Return: EXIT_OK for the word help, or EXIT_ERROR.
+ */
+int help_or_reject(struct ctl *ctl, const char *help_text, int argc,
+		   char **argv)
+{
+	if (argc == 1 && !strcmp(argv[0], "help"))
+		return print_help(help_text);
+	return reject_words(ctl, argc, argv);
+}
+
 static const struct option options[] = {
 	{ "json", no_argument, NULL, 'j' },
 	{ "pretty", no_argument, NULL, 'p' },

@@ -45,7 +45,7 @@ static struct json_object *run_json(const struct run *run)
 	return obj;
 }
 
-static void print_frames(uint64_t first, uint64_t pages)
+static void print_frames(uint64_t first, uint64_t pages, int width)
 {
 	char text[48];
 
@@ -54,12 +54,12 @@ static void print_frames(uint64_t first, uint64_t pages)
 			 first + pages - 1);
 	else
 		snprintf(text, sizeof(text), "0x%" PRIx64, first);
-	printf("%-23s", text);
+	printf("%-*s", width, text);
 }
 
 static void print_run(const struct run *run)
 {
-	print_frames(run->gfn, run->pages);
+	print_frames(run->gfn, run->pages, 23);
 	printf(" %10" PRIu64 " %-8s", run->pages,
 	       disco_page_state_name(run->state));
 	if (run->node == DISCO_NO_NODE)
@@ -68,7 +68,7 @@ static void print_run(const struct run *run)
 		printf(" %5u %6u", run->node, run->users);
 	fputs("  ", stdout);
 	if (run->pfn)
-		print_frames(run->pfn, run->pages);
+		print_frames(run->pfn, run->pages, 0);
 	else
 		putchar('-');
 	putchar('\n');

@@ -99,11 +99,8 @@ int cmd_stat(struct ctl *ctl, int argc, char **argv)
 	size_t nr;
 	int ret;
 
-	if (argc == 1 && !strcmp(argv[0], "help"))
-		return print_help(help);
-	ret = reject_words(ctl, argc, argv);
-	if (ret)
-		return ret;
+	if (argc)
+		return help_or_reject(ctl, help, argc, argv);
 	if (disco_counters(ctl->disco, &counters, &nr))
 		return ctl_disco_error(ctl);
 	/* The counters are the module's, so a missing mount is no error. */

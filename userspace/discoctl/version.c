@@ -4,7 +4,6 @@
  */
 #include <errno.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "discoctl.h"
 
@@ -63,11 +62,8 @@ int cmd_version(struct ctl *ctl, int argc, char **argv)
 	bool loaded;
 	int ret;
 
-	if (argc == 1 && !strcmp(argv[0], "help"))
-		return print_help(help);
-	ret = reject_words(ctl, argc, argv);
-	if (ret)
-		return ret;
+	if (argc)
+		return help_or_reject(ctl, help, argc, argv);
 	ret = disco_query(ctl->disco, &query);
 	if (ret && ret != -ENOENT && ret != -ENXIO)
 		return ctl_disco_error(ctl);

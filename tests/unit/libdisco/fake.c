@@ -27,6 +27,23 @@ static int refuse(int err)
 	return -1;
 }
 
+static struct disco_pmap_entry entry_of(uint64_t gfn)
+{
+	unsigned state = fake.mixed ? gfn / 4 % 4 : DISCO_PAGE_PRIVATE;
+
+	if (state == DISCO_PAGE_HOLE || state == DISCO_PAGE_ZERO)
+		return (struct disco_pmap_entry) {
+			.node = DISCO_NO_NODE,
+			.state = state,
+		};
+	return (struct disco_pmap_entry) {
+		.pfn = 1000 + gfn,
+		.users = state == DISCO_PAGE_SHARED ? 5 : 1,
+		.node = state == DISCO_PAGE_SHARED ? 2 : 0,
+		.state = state,
+	};
+}
+
 static int do_pmap(struct disco_pmap *req)
 {
 	struct disco_pmap_entry *entries = (void *)(uintptr_t)req->entries;
@@ -42,11 +59,7 @@ static int do_pmap(struct disco_pmap *req)
 		return refuse(ENXIO);
 	for (req->out_nr = 0; req->out_nr < req->nr &&
 	     req->gfn + req->out_nr < fake.pages; req->out_nr++)
-		entries[req->out_nr] = (struct disco_pmap_entry) {
-			.pfn = 1000 + req->gfn + req->out_nr,
-			.users = 1,
-			.state = DISCO_PAGE_PRIVATE,
-		};
+		entries[req->out_nr] = entry_of(req->gfn + req->out_nr);
 	return 0;
 }
 
@@ -78,6 +91,12 @@ static int do_vm_stat(struct disco_vm_stat *req)
 		return refuse(EOPNOTSUPP);
 	req->out_id = 7;
 	req->out_virtual = fake.pages * 4096;
+	if (fake.mixed) {
+		req->out_private = fake.pages / 4 * 4096;
+		req->out_shared = fake.pages / 4 * 4096;
+		req->out_machine = req->out_private + req->out_shared / 5;
+		req->out_metadata = 8 * fake.pages;
+	}
 	return 0;
 }
 
@@ -97,7 +116,9 @@ int __wrap_ioctl(int fd, unsigned long request, void *arg)
 	case DISCO_MEMMAP:
 		return do_memmap(arg);
 	case DISCO_CHECK:
-		((struct disco_check *)arg)->out_vms = 5;
+		fake.check.size = sizeof(fake.check);
+		fake.check.mount_fd = ((struct disco_check *)arg)->mount_fd;
+		memcpy(arg, &fake.check, sizeof(fake.check));
 		return 0;
 	}
 	return refuse(ENOTTY);

@@ -15,7 +15,9 @@
  * @shrink_after: after so many batches a VM is empty; 0 for never
  * @batches: batches asked for so far
  * @users: users that the frame has
- * @growing: how often a frame gets one more user when it is asked about
+ * @growing: how often the users of a frame double when it is asked about
+ * @check: answer to DISCO_CHECK
+ * @mixed: page 4n to 4n+3 are in state n modulo 4, not all private
  */
 struct fake {
 	char dir[64];
@@ -26,6 +28,8 @@ struct fake {
 	unsigned batches;
 	uint32_t users;
 	unsigned growing;
+	struct disco_check check;
+	int mixed;
 };
 
 extern struct fake fake;

@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What the commands of discoctl print, and their exit codes, when the module
+ * answers predictably: violations above all, which a sound module never has.
+ */
+#include <errno.h>
+#include <locale.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "discoctl.h"
+#include "fake.h"
+
+static char output[8192];
+
+/* Runs a command of up to three words; what it prints goes to @output. */
+static int run(struct ctl *ctl, int (*cmd)(struct ctl *, int, char **),
+	       const char *first, const char *second, const char *third)
+{
+	char *argv[] = { (char *)first, (char *)second, (char *)third, NULL };
+	int argc = !!first + !!second + !!third;
+	size_t len;
+	FILE *file;
+	int saved;
+	int ret;
+
+	ctl->disco = fake.disco;
+	fflush(stdout);
+	file = tmpfile();
+	assert_non_null(file);
+	saved = dup(STDOUT_FILENO);
+	assert_true(saved >= 0 && dup2(fileno(file), STDOUT_FILENO) >= 0);
+	ret = cmd(ctl, argc, argv);
+	fflush(stdout);
+	assert_true(dup2(saved, STDOUT_FILENO) >= 0);
+	close(saved);
+	rewind(file);
+	len = fread(output, 1, sizeof(output) - 1, file);
+	output[len] = '\0';
+	fclose(file);
+	return ret;
+}
+
+static int setup(void **state)
+{
+	int ret = fake_setup(state);
+
+	fake.mixed = 1;
+	fake.pages = 32;
+	fake_file("mount/ram/a", "");
+	fake_folder("mount/ram/f");
+	fake_file("mount/ram/f/\033b", "");
+	return ret;
+}
+
+/* A violation gives exit code 1 and all that is known of it. */
+static void violation_is_described(void **state)
+{
+	struct ctl text = { 0 };
+	struct ctl json = { .json = true };
+
+	(void)state;
+	fake.check = (struct disco_check) {
+		.out_violation = DISCO_CHECK_REFS,
+		.out_vm_id = 7,
+		.out_gfn = 0x12,
+		.out_pfn = 0x3456,
+		.out_expected = 4,
+		.out_found = 3,
+		.out_vms = 1,
+		.out_pages = 99,
+	};
+	assert_int_equal(run(&text, cmd_check, NULL, NULL, NULL), EXIT_NO);
+	assert_string_equal(output,
+			    "VIOLATION (refs): a page has fewer references than users\n"
+			    "  VM        7 a\n"
+			    "  gfn       0x12\n"
+			    "  frame     0x3456\n"
+			    "  expected  4\n"
+			    "  found     3\n"
+			    "Before that: 1 VM and 99 pages walked\n");
+	assert_int_equal(run(&json, cmd_check, NULL, NULL, NULL), EXIT_NO);
+	assert_string_equal(output,
+			    "{\"consistent\":false,\"violation\":{\"kind\":\"refs\",\"code\":4,"
+			    "\"text\":\"a page has fewer references than users\",\"vm_id\":7,"
+			    "\"vm\":\"a\",\"gfn\":18,\"pfn\":13398,\"expected\":4,\"found\":3},"
+			    "\"vms\":1,\"pages\":99,\"totals_checked\":false}\n");
+
+	/* One that a later module knows is no less a violation. */
+	fake.check.out_violation = 99;
+	fake.check.out_vm_id = 8;
+	assert_int_equal(run(&text, cmd_check, NULL, NULL, NULL), EXIT_NO);
+	assert_non_null(strstr(output, "VIOLATION (unknown)"));
+	assert_non_null(strstr(output, "  VM        8 \n"));
+}
+
+/* A check that finds nothing says what it has seen, and what it has not. */
+static void consistency_is_told(void **state)
+{
+	struct ctl text = { 0 };
+	struct ctl json = { .json = true };
+
+	(void)state;
+	fake.check.out_vms = 2;
+	fake.check.out_pages = 10;
+	assert_int_equal(run(&text, cmd_check, NULL, NULL, NULL), EXIT_OK);
+	assert_string_equal(output,
+			    "Consistent: 2 VMs and 10 pages walked; totals not compared, pages came or went meanwhile\n");
+	fake.check.out_totals_checked = 1;
+	assert_int_equal(run(&text, cmd_check, NULL, NULL, NULL), EXIT_OK);
+	assert_string_equal(output, "Consistent: 2 VMs and 10 pages walked\n");
+	assert_int_equal(run(&json, cmd_check, NULL, NULL, NULL), EXIT_OK);
+	assert_string_equal(output,
+			    "{\"consistent\":true,\"violation\":null,\"vms\":2,\"pages\":10,\"totals_checked\":true}\n");
+}
+
+/* Columns stay columns, also beside a hostile name; totals are sums. */
+static void list_is_a_table(void **state)
+{
+	struct ctl text = { 0 };
+	struct ctl json = { .json = true };
+
+	(void)state;
+	fake.pages = 1024;
+	assert_int_equal(run(&text, cmd_vm, "list", NULL, NULL), EXIT_OK);
+	assert_string_equal(output,
+		"VM         ID        VIRTUAL        PRIVATE         SHARED        MACHINE       METADATA\n"
+		"a           7       4.00 MiB       1.00 MiB       1.00 MiB       1.20 MiB       0.01 MiB\n"
+		"f/\\x1bb     7       4.00 MiB       1.00 MiB       1.00 MiB       1.20 MiB       0.01 MiB\n"
+		"TOTAL               8.00 MiB       2.00 MiB       2.00 MiB       2.40 MiB       0.02 MiB\n");
+	assert_int_equal(run(&json, cmd_vm, "list", NULL, NULL), EXIT_OK);
+	assert_string_equal(output,
+		"{\"vms\":[{\"path\":\"a\",\"id\":7,\"virtual\":4194304,\"private\":1048576,"
+		"\"shared\":1048576,\"machine\":1258291,\"metadata\":8192},"
+		"{\"path\":\"f/\\u001bb\",\"id\":7,\"virtual\":4194304,\"private\":1048576,"
+		"\"shared\":1048576,\"machine\":1258291,\"metadata\":8192}],"
+		"\"totals\":{\"virtual\":8388608,\"private\":2097152,\"shared\":2097152,"
+		"\"machine\":2516582,\"metadata\":16384},\"unreadable\":0}\n");
+}
+
+/* One machine: states, nodes and users, each adding up to its pages. */
+static void show_adds_up(void **state)
+{
+	struct ctl text = { 0 };
+	struct ctl json = { .json = true };
+
+	(void)state;
+	assert_int_equal(run(&text, cmd_vm, "show", "a", NULL), EXIT_OK);
+	assert_string_equal(output,
+		"VM a, id 7\n\n"
+		"  VIRTUAL          0.12 MiB\n"
+		"  PRIVATE          0.03 MiB\n"
+		"  SHARED           0.03 MiB\n"
+		"  MACHINE          0.04 MiB\n"
+		"  METADATA         0.00 MiB\n\n"
+		"  STATE               PAGES\n"
+		"  hole                    8\n"
+		"  zero                    8\n"
+		"  private                 8\n"
+		"  shared                  8\n\n"
+		"  NODE                PAGES\n"
+		"  0                       8\n"
+		"  1                       0\n"
+		"  2                       8\n\n"
+		"  USERS               PAGES\n"
+		"  1                       8\n"
+		"  5-8                     8\n");
+	assert_int_equal(run(&json, cmd_vm, "show", "a", NULL), EXIT_OK);
+	assert_non_null(strstr(output,
+		"\"states\":{\"hole\":8,\"zero\":8,\"private\":8,\"shared\":8},"
+		"\"nodes\":[{\"node\":0,\"pages\":8},{\"node\":1,\"pages\":0},{\"node\":2,\"pages\":8}],"
+		"\"users\":[{\"min\":1,\"max\":1,\"pages\":8},{\"min\":5,\"max\":8,\"pages\":8}]}\n"));
+}
+
+/* Like pages are one line; --all makes one line of each. */
+static void pages_are_runs(void **state)
+{
+	struct ctl text = { 0 };
+	struct ctl all = { .all = true };
+	struct ctl json = { .json = true };
+
+	(void)state;
+	assert_int_equal(run(&text, cmd_page, "a", "6-0xc", NULL), EXIT_OK);
+	assert_string_equal(output,
+		"GFN                          PAGES STATE     NODE  USERS  FRAME\n"
+		"0x6-0x7                          2 zero         -      -  -\n"
+		"0x8-0xb                          4 private      0      1  0x3f0-0x3f3\n"
+		"0xc                              1 shared       2      5  0x3f4\n");
+	assert_int_equal(run(&all, cmd_page, "a", "7-8", NULL), EXIT_OK);
+	assert_string_equal(output,
+		"GFN                          PAGES STATE     NODE  USERS  FRAME\n"
+		"0x7                              1 zero         -      -  -\n"
+		"0x8                              1 private      0      1  0x3f0\n");
+	assert_int_equal(run(&json, cmd_page, "a", "7-12", NULL), EXIT_OK);
+	assert_string_equal(output,
+		"{\"vm\":\"a\",\"page_size\":4096,\"runs\":["
+		"{\"gfn\":7,\"pages\":1,\"state\":\"zero\",\"node\":null,\"users\":0,\"pfn\":null},"
+		"{\"gfn\":8,\"pages\":4,\"state\":\"private\",\"node\":0,\"users\":1,\"pfn\":1008},"
+		"{\"gfn\":12,\"pages\":1,\"state\":\"shared\",\"node\":2,\"users\":5,\"pfn\":1012}]}\n");
+}
+
+/* What is not there, all of it, is an error and not a shorter answer. */
+static void bad_ranges_are_refused(void **state)
+{
+	static const struct {
+		const char *range;
+		const char *text;
+	} cases[] = {
+		{ "30-32", "gfn 0x20 is past the end of VM a, which has 0x20 pages" },
+		{ "0xffffffffffffffff", "past the end of VM a" },
+		{ "5-3", "gfn range 0x5-0x3 ends before it starts" },
+		{ "x", "\\\"x\\\" is not GFN or GFN-GFN" },
+	};
+	struct ctl json = { .json = true };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		assert_int_equal(run(&json, cmd_page, "a", cases[i].range, NULL),
+				 EXIT_ERROR);
+		assert_ptr_equal(strstr(output, "{\"error\":\""), output);
+		if (!strstr(output, cases[i].text))
+			fail_msg("%s", output);
+	}
+}
+
+/* A frame's users have names where they can be known. */
+static void frame_has_users(void **state)
+{
+	struct ctl text = { .pfn = "0x55" };
+	struct ctl json = { .json = true, .pfn = "85" };
+
+	(void)state;
+	fake.users = 2;
+	assert_int_equal(run(&text, cmd_page, NULL, NULL, NULL), EXIT_OK);
+	assert_string_equal(output,
+		"Frame 0x55 on node 3 has 2 users\n\n"
+		"   ID GFN           VM\n"
+		"    1 0x2           -\n"
+		"    2 0x1           -\n");
+	assert_int_equal(run(&json, cmd_page, NULL, NULL, NULL), EXIT_OK);
+	assert_string_equal(output,
+		"{\"pfn\":85,\"node\":3,\"users\":[{\"vm_id\":1,\"vm\":null,\"gfn\":2},"
+		"{\"vm_id\":2,\"vm\":null,\"gfn\":1}]}\n");
+	fake.users = 0;
+	assert_int_equal(run(&json, cmd_page, NULL, NULL, NULL), EXIT_ERROR);
+	assert_string_equal(output,
+		"{\"error\":\"frame 0x55: holds no page of a VM\"}\n");
+}
+
+/* Counters are grouped by what their names tell; new ones show up. */
+static void counters_are_grouped(void **state)
+{
+	struct ctl text = { 0 };
+
+	(void)state;
+	fake_file("counters/vms", "2\n");
+	fake_file("counters/refused_limit", "3\n");
+	fake_file("counters/hole_to_private", "4\n");
+	assert_int_equal(run(&text, cmd_stat, NULL, NULL, NULL), EXIT_OK);
+	assert_ptr_equal(strstr(output,
+		"Page-state transitions\n"
+		"  hole_to_private                                 4\n"
+		"\nRefusals\n"
+		"  refused_limit                                   3\n"
+		"\nNow\n"
+		"  vms                                             2\n"
+		"\nMount "), output);
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, fake_teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(violation_is_described),
+		TEST(consistency_is_told),
+		TEST(list_is_a_table),
+		TEST(show_adds_up),
+		TEST(pages_are_runs),
+		TEST(bad_ranges_are_refused),
+		TEST(frame_has_users),
+		TEST(counters_are_grouped),
+	};
+
+	setlocale(LC_CTYPE, "C.UTF-8");
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests_name("commands", tests, NULL, NULL);
+}
