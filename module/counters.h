@@ -53,10 +53,12 @@
 #define DISCO_COUNTERS(X) DISCO_TRANSITIONS(X) DISCO_REFUSALS(X) DISCO_GAUGES(X)
 
 #define X(name) DISCO_##name,
+
 enum disco_counter {
 	DISCO_COUNTERS(X)
 	DISCO_NR_COUNTERS
 };
+
 #undef X
 
 struct disco_counters {

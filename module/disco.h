@@ -189,6 +189,7 @@ struct disco_vm {
 	struct percpu_counter nr_private;
 	struct percpu_counter nr_shared;
 	struct rcu_head rcu;
+	/* One for many slots: nobody takes two. */
 	struct mutex slot_locks[DISCO_SLOT_LOCKS];
 };
 

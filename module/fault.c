@@ -15,6 +15,7 @@ static vm_fault_t read_fault(struct disco_vm *vm, struct vm_fault *vmf)
 	unsigned long *slot, value;
 	struct folio *folio;
 	vm_fault_t ret;
+	int err;
 
 	slot = disco_pmap_slot_alloc(vm->pmap, vmf->pgoff);
 	if (!slot) {
@@ -27,11 +28,11 @@ static vm_fault_t read_fault(struct disco_vm *vm, struct vm_fault *vmf)
 			ret = disco_slot_map_zero(vm, slot, vmf);
 			if (ret)
 				return ret;
-			ret = disco_slot_get_private(vm, vmf->pgoff, vmf->vma,
+			err = disco_slot_get_private(vm, vmf->pgoff, vmf->vma,
 						     vmf->address, NULL,
 						     &folio);
-			if (ret)
-				return error_to_fault(ret);
+			if (err)
+				return error_to_fault(err);
 		} else {
 			folio = disco_slot_lock_folio(slot, value);
 		}

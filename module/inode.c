@@ -154,13 +154,24 @@ static int disco_mkdir(struct mnt_idmap *idmap, struct inode *dir,
 	return err;
 }
 
+/* simple_rename() would also move a name out of ram/, into the root. */
+static int disco_rename(struct mnt_idmap *idmap, struct inode *old_dir,
+			struct dentry *old_dentry, struct inode *new_dir,
+			struct dentry *new_dentry, unsigned int flags)
+{
+	if (new_dir == d_inode(new_dir->i_sb->s_root))
+		return -EPERM;
+	return simple_rename(idmap, old_dir, old_dentry, new_dir, new_dentry,
+			     flags);
+}
+
 const struct inode_operations disco_ram_dir_iops = {
 	.lookup		= simple_lookup,
 	.create		= disco_create,
 	.unlink		= simple_unlink,
 	.mkdir		= disco_mkdir,
 	.rmdir		= simple_rmdir,
-	.rename		= simple_rename,
+	.rename		= disco_rename,
 	.setattr	= disco_setattr,
 	.getattr	= simple_getattr,
 };

@@ -24,13 +24,13 @@ union disco_request {
 };
 
 #define OP(_cmd, _fn, _struct, _last, _flags, _admin)			\
-	[_IOC_NR(_cmd) - DISCO_CMD_BASE] = {				\
+	[DISCO_CMD_##_cmd - DISCO_CMD_BASE] = {				\
 		.size = sizeof(_struct) +				\
 			BUILD_BUG_ON_ZERO(offsetof(_struct, size) ||	\
 					  offsetof(_struct, flags) !=	\
 					  sizeof(u32)),			\
 		.min_size = offsetofend(_struct, _last),		\
-		.cmd = _cmd,						\
+		.cmd = DISCO_##_cmd,					\
 		.flags = _flags,					\
 		.admin = _admin,					\
 		.execute = _fn,						\
@@ -38,12 +38,12 @@ union disco_request {
 
 /* The field is the last one of the version first published. */
 static const struct disco_ioctl_op disco_ioctl_ops[] = {
-	OP(DISCO_QUERY, disco_query, struct disco_query, out_version, 0, false),
-	OP(DISCO_VM_STAT, disco_vm_stat, struct disco_vm_stat, out_metadata,
+	OP(QUERY, disco_query, struct disco_query, out_version, 0, false),
+	OP(VM_STAT, disco_vm_stat, struct disco_vm_stat, out_metadata,
 	   DISCO_VM_STAT_MACHINE, false),
-	OP(DISCO_PMAP, disco_pmap, struct disco_pmap, __reserved, 0, false),
-	OP(DISCO_MEMMAP, disco_memmap, struct disco_memmap, out_node, 0, true),
-	OP(DISCO_CHECK, disco_check, struct disco_check, __reserved2, 0, true),
+	OP(PMAP, disco_pmap, struct disco_pmap, __reserved, 0, false),
+	OP(MEMMAP, disco_memmap, struct disco_memmap, out_node, 0, true),
+	OP(CHECK, disco_check, struct disco_check, __reserved2, 0, true),
 };
 
 /**

@@ -24,12 +24,12 @@ static void assert_empty_slot_held(struct disco_vm *vm, pgoff_t gfn)
 					    0));
 }
 
-/*
- * A slot's readers follow the pointer that they find, so what it points to is
- * written before.
- */
 static void set_slot(unsigned long *slot, unsigned long value)
 {
+	/*
+	 * Pairs with the READ_ONCE() of who follows the pointer: the folio's
+	 * fields are written before the slot leads to them.
+	 */
 	smp_store_release(slot, value);
 }
 
@@ -178,7 +178,7 @@ int disco_slot_get_private(struct disco_vm *vm, pgoff_t gfn,
 {
 	struct folio *folio, *new = NULL;
 	unsigned long *slot, value;
-	int err = 0;
+	int err = 0, refs;
 
 	lockdep_assert_held(&vm->inode->i_mapping->invalidate_lock);
 	slot = disco_pmap_slot_alloc(vm->pmap, gfn);
@@ -199,8 +199,9 @@ int disco_slot_get_private(struct disco_vm *vm, pgoff_t gfn,
 			folio = disco_slot_lock_folio(slot, value);
 			if (!folio)
 				continue;
+			refs = held == folio ? 2 : 1;
 			if (disco_slot_state(value) == DISCO_PAGE_PRIVATE ||
-			    reuse(vm, gfn, slot, folio, 1 + (held == folio)))
+			    reuse(vm, gfn, slot, folio, refs))
 				break;
 			if (new)
 				replace(vm, gfn, slot, folio, new);

@@ -45,7 +45,7 @@ static int parse_size(struct fs_context *fc, const char *string, u64 *pages)
 	*pages = DIV_ROUND_UP_ULL(value, PAGE_SIZE);
 	return 0;
 bad:
-	return invalf(fc, "disco: size=%s: expected bytes with a suffix of k, m, g or t, or a percentage of memory",
+	return invalf(fc, "disco: size=%s: expected a number with k, m, g, t or %%",
 		      string);
 }
 
@@ -189,7 +189,7 @@ static int disco_reconfigure(struct fs_context *fc)
 
 	if (new->mode != sbi->mode || !uid_eq(new->uid, sbi->uid) ||
 	    !gid_eq(new->gid, sbi->gid))
-		return invalf(fc, "disco: only size= can be changed by remount; use chmod and chown on ram/");
+		return invalf(fc, "disco: remount changes only size=; use chmod and chown on ram/");
 	if (new->max_pages && new->max_pages < used)
 		return invalf(fc, "disco: size=%lluk is less than the %lluk in use",
 			      new->max_pages << (PAGE_SHIFT - 10),

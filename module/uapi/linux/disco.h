@@ -87,10 +87,12 @@ struct disco_query {
 	__aligned_u64 out_max_gfn;
 	__u8 out_version[32];
 };
+
 #define DISCO_QUERY _IO(DISCO_TYPE, DISCO_CMD_QUERY)
 
 /**
- * DISCO_VM_STAT_MACHINE - fill @out_machine as well, which walks all pages
+ * DISCO_VM_STAT_MACHINE - walk all shared pages, for @out_machine and the lists
+ * of users in @out_metadata
  */
 #define DISCO_VM_STAT_MACHINE (1U << 0)
 
@@ -107,8 +109,8 @@ struct disco_query {
  *	each VM that has them
  * @out_machine: bytes of machine memory when each shared page is divided among
  *	its users; 0 unless asked for
- * @out_metadata: bytes of the module's own tables for this VM, its share of
- *	the lists of users included
+ * @out_metadata: bytes of the module's own tables for this VM, without its share
+ *	of the lists of users unless @out_machine is asked for
  *
  * The memory of one VM. The numbers are a snapshot: they add up exactly only
  * while nothing touches the VM.
@@ -126,6 +128,7 @@ struct disco_vm_stat {
 	__aligned_u64 out_machine;
 	__aligned_u64 out_metadata;
 };
+
 #define DISCO_VM_STAT _IO(DISCO_TYPE, DISCO_CMD_VM_STAT)
 
 /**
@@ -189,6 +192,7 @@ struct disco_pmap {
 	__u32 out_nr;
 	__u32 __reserved;
 };
+
 #define DISCO_PMAP _IO(DISCO_TYPE, DISCO_CMD_PMAP)
 
 /**
@@ -229,6 +233,7 @@ struct disco_memmap {
 	__u32 out_total;
 	__u32 out_node;
 };
+
 #define DISCO_MEMMAP _IO(DISCO_TYPE, DISCO_CMD_MEMMAP)
 
 /**
@@ -293,6 +298,7 @@ struct disco_check {
 	__u32 out_totals_checked;
 	__u32 __reserved2;
 };
+
 #define DISCO_CHECK _IO(DISCO_TYPE, DISCO_CMD_CHECK)
 
 #endif /* _LINUX_DISCO_H */
