@@ -4,9 +4,9 @@
  *
  * A side is one of the two that are compared. A pair makes a fresh memory for
  * each side and does the same work with both, and a result is the median over
- * the pairs. The work goes slice by slice, now on one side, now on the other,
- * so that a machine that is slow for a moment is slow for both. Opening,
- * mapping and removing files is never timed.
+ * the pairs. The work goes in small steps, now on one side, now on the other,
+ * and steps that something interfered with are left out. Opening, mapping and
+ * removing files is never timed.
  */
 #ifndef DISCO_BENCH_H
 #define DISCO_BENCH_H
@@ -18,9 +18,12 @@
 enum side { OURS, PEER, NR_SIDES };
 
 #define MAX_PAIRS	99
-#define MAX_PARTS	4
+#define MAX_PARTS	6
 #define NR_THREADS	4
-#define NR_SLICES	16
+/* What one page-table page maps on x86, and one leaf of a pmap. */
+#define REGION_BYTES	(2 * MIB)
+/* Small enough to be done, mostly, between two interruptions. */
+#define PIECE_BYTES	(REGION_BYTES / 8)
 #define MIB		(1UL << 20)
 #define GIB		(1UL << 30)
 
@@ -95,13 +98,14 @@ void ram_close(struct ram *ram);
 unsigned long ram_misplaced(void);
 
 /* parallel.c */
-typedef void (*slice_fn)(char *start, size_t bytes);
+typedef void (*touch_fn)(char *start, size_t bytes);
 
 double seconds_now(void);
 void pin_to_cpu(int cpu);
 void choose_cpus(void);
 long long node_free(int node);
-double run_parallel(int nr, slice_fn fn, char *start, size_t bytes);
+double run_parallel(int nr, touch_fn fn, const struct ram *ram, size_t at,
+		    size_t bytes);
 void touch_write(char *start, size_t bytes);
 void touch_read_write(char *start, size_t bytes);
 
@@ -119,14 +123,25 @@ struct samples {
 
 /* Makes one pair and stores the seconds of each part of the work. */
 typedef void (*pair_fn)(int pair, double seconds[][MAX_PARTS]);
-/* Works on one slice of a memory; returns the seconds that it took. */
-typedef double (*step_fn)(const struct ram *ram, size_t at, size_t bytes);
+
+/**
+ * struct work - work on a memory, done in steps
+ * @step: does the step at offset @at; returns the seconds that it took
+ * @nr_threads: how many parts of the memory a step works on at once
+ * @bytes: how much of each part; divides REGION_BYTES
+ */
+struct work {
+	double (*step)(const struct ram *ram, size_t at);
+	int nr_threads;
+	size_t bytes;
+};
+
+extern const struct work work_write, work_write_parallel;
 
 void run_pairs(const char *what, pair_fn fn, int nr_parts,
 	       struct samples *samples);
-void alternate(const struct ram *rams, step_fn step, int part,
+void alternate(const struct ram *rams, const struct work *work, int part,
 	       double seconds[][MAX_PARTS]);
-double step_write(const struct ram *ram, size_t at, size_t bytes);
 double median(const double *values, int nr);
 
 /* report.c */
@@ -164,6 +179,7 @@ void bench_touch(void);
 void bench_read_write(void);
 void bench_punch(void);
 void bench_clone(void);
+void bench_write_after_clone(void);
 void bench_metadata(void);
 
 #endif

@@ -2,24 +2,83 @@
 /* What the machine needs for the least that any memory has to do. */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 
 #include "bench.h"
 
-#define NR_RUNS 9
+enum part { SET, SET_PARALLEL, COPY, ZAP, FAULT, FAULT_PARALLEL, NR_PARTS };
 
 struct limits limits;
 
-static void set_slice(char *start, size_t bytes)
+/* Not memset(): its string instructions are slow where they are emulated. */
+static void store(char *start, size_t bytes)
 {
-	memset(start, 1, bytes);
+	for (size_t at = 0; at < bytes; at += sizeof(uint64_t)) {
+		*(uint64_t *)(start + at) = at;
+		asm volatile("" : : "r"(start) : "memory");
+	}
 }
 
-static void unmap_pages(const struct ram *ram)
+static double step_set(const struct ram *ram, size_t at)
 {
-	if (madvise(ram->map, ram->bytes, MADV_DONTNEED))
+	return run_parallel(1, store, ram, at, PIECE_BYTES);
+}
+
+static double step_set_parallel(const struct ram *ram, size_t at)
+{
+	return run_parallel(NR_THREADS, store, ram, at, REGION_BYTES);
+}
+
+static double step_copy(const struct ram *ram, size_t at)
+{
+	size_t from = (at + ram->bytes / 2) % ram->bytes;
+	double began = seconds_now();
+
+	memcpy(ram->map + at, ram->map + from, PIECE_BYTES);
+	return seconds_now() - began;
+}
+
+static double step_zap(const struct ram *ram, size_t at)
+{
+	double began = seconds_now();
+
+	if (madvise(ram->map + at, REGION_BYTES, MADV_DONTNEED))
 		die("madvise(MADV_DONTNEED): %s", strerror(errno));
+	return seconds_now() - began;
+}
+
+static const struct work work_set = { step_set, 1, PIECE_BYTES };
+static const struct work work_set_parallel = { step_set_parallel, NR_THREADS,
+					       REGION_BYTES };
+static const struct work work_copy = { step_copy, 1, PIECE_BYTES };
+static const struct work work_zap = { step_zap, 1, REGION_BYTES };
+
+/* Two memfds, so both sides are the same. */
+static void pair_limits(int pair, double seconds[][MAX_PARTS])
+{
+	struct ram rams[NR_SIDES];
+
+	(void)pair;
+	for (int side = 0; side < NR_SIDES; side++)
+		ram_populate(&rams[side], PEER, env.bytes);
+	alternate(rams, &work_set, SET, seconds);
+	alternate(rams, &work_copy, COPY, seconds);
+	alternate(rams, &work_zap, ZAP, seconds);
+	alternate(rams, &work_write, FAULT, seconds);
+	if (env.nr_cpus == NR_THREADS) {
+		alternate(rams, &work_set_parallel, SET_PARALLEL, seconds);
+		alternate(rams, &work_zap, ZAP, seconds);
+		alternate(rams, &work_write_parallel, FAULT_PARALLEL, seconds);
+	}
+	for (int side = 0; side < NR_SIDES; side++)
+		ram_close(&rams[side]);
+}
+
+static double limit(const struct samples *samples)
+{
+	return median(samples->value[PEER], samples->nr);
 }
 
 /**
@@ -31,39 +90,20 @@ static void unmap_pages(const struct ram *ram)
  */
 void measure_limits(void)
 {
-	int nr_threads = env.nr_cpus < NR_THREADS ? env.nr_cpus : NR_THREADS;
-	double set[NR_RUNS], set_parallel[NR_RUNS], copy[NR_RUNS];
-	double fault[NR_RUNS], fault_parallel[NR_RUNS], zap[NR_RUNS];
-	struct ram from, to;
-	double began;
+	struct samples samples[NR_PARTS];
 
-	ram_populate(&from, PEER, env.bytes);
-	ram_populate(&to, PEER, env.bytes);
-	for (int i = 0; i < NR_RUNS; i++) {
-		set[i] = run_parallel(1, set_slice, to.map, to.bytes);
-		set_parallel[i] = run_parallel(nr_threads, set_slice, to.map,
-					       to.bytes);
-		began = seconds_now();
-		memcpy(to.map, from.map, to.bytes);
-		copy[i] = seconds_now() - began;
-
-		began = seconds_now();
-		unmap_pages(&to);
-		zap[i] = seconds_now() - began;
-		fault[i] = run_parallel(1, touch_write, to.map, to.bytes);
-		unmap_pages(&to);
-		fault_parallel[i] = run_parallel(nr_threads, touch_write,
-						 to.map, to.bytes);
-	}
-	ram_close(&from);
-	ram_close(&to);
-
+	run_pairs("limits", pair_limits, NR_PARTS, samples);
 	limits = (struct limits){
-		.set = median(set, NR_RUNS),
-		.set_parallel = median(set_parallel, NR_RUNS),
-		.copy = median(copy, NR_RUNS),
-		.fault = median(fault, NR_RUNS),
-		.fault_parallel = median(fault_parallel, NR_RUNS),
-		.zap = median(zap, NR_RUNS),
+		.set = limit(&samples[SET]),
+		.set_parallel = limit(&samples[SET_PARALLEL]),
+		.copy = limit(&samples[COPY]),
+		.fault = limit(&samples[FAULT]),
+		.fault_parallel = limit(&samples[FAULT_PARALLEL]),
+		.zap = limit(&samples[ZAP]),
 	};
+	fprintf(stderr,
+		"limits for %zu MiB: stores %.1f ms (4 threads %.1f), memcpy %.1f, faults that find their page %.1f (4 threads %.1f), unmap %.2f\n",
+		env.bytes / MIB, limits.set * 1e3, limits.set_parallel * 1e3,
+		limits.copy * 1e3, limits.fault * 1e3,
+		limits.fault_parallel * 1e3, limits.zap * 1e3);
 }

@@ -30,6 +30,7 @@ static const struct bench {
 	{ "read-write", bench_read_write, "read, then write each page" },
 	{ "punch", bench_punch, "give pages back and touch them again" },
 	{ "clone", bench_clone, "FICLONE against a copy" },
+	{ "cow", bench_write_after_clone, "first write to each page of a clone" },
 	{ "metadata", bench_metadata, "bytes of tables per byte of memory" },
 };
 
@@ -61,7 +62,7 @@ static void usage(FILE *stream)
 		"  --dir DIR   directory in ram/ of a disco mount; without it memfd is\n"
 		"              compared with itself, which shows the noise of the machine\n"
 		"  --pairs N   measured pairs, 1 to %d (default %d)\n"
-		"  --mib N     memory touched, 4 to 4096 (default %lu)\n"
+		"  --mib N     memory touched, a multiple of 8 from 8 to 4096 (default %lu)\n"
 		"\n"
 		"Benchmarks (all by default):\n",
 		MAX_PAIRS, DEFAULT_PAIRS, DEFAULT_BYTES / MIB);
@@ -112,7 +113,11 @@ static void parse(int argc, char **argv)
 						  MAX_PAIRS);
 			break;
 		case 'm':
-			env.bytes = number_option("mib", optarg, 4, 4096) * MIB;
+			env.bytes = number_option("mib", optarg, 8, 4096) *
+				    MIB;
+			if (env.bytes % (NR_THREADS * REGION_BYTES))
+				die("--mib %s: must be a multiple of %lu",
+				    optarg, NR_THREADS * REGION_BYTES / MIB);
 			break;
 		case 'h':
 			usage(stdout);
@@ -196,11 +201,6 @@ int main(int argc, char **argv)
 		check_disco();
 
 	measure_limits();
-	fprintf(stderr,
-		"limits for %zu MiB: memset %.1f ms (4 threads %.1f), memcpy %.1f, faults that find their page %.1f (4 threads %.1f), unmap %.2f\n",
-		env.bytes / MIB, limits.set * 1e3, limits.set_parallel * 1e3,
-		limits.copy * 1e3, limits.fault * 1e3,
-		limits.fault_parallel * 1e3, limits.zap * 1e3);
 	if (optind == argc)
 		for (size_t i = 0; i < NR_BENCHES; i++)
 			benches[i].run();

@@ -56,38 +56,71 @@ void run_pairs(const char *what, pair_fn fn, int nr_parts,
 		seconds_now() - began);
 }
 
+/* What a step takes when nothing interferes: the mean of the faster half. */
+static double undisturbed(double *times, size_t nr)
+{
+	size_t half = (nr + 1) / 2;
+	double sum = 0;
+
+	qsort(times, nr, sizeof(*times), compare);
+	for (size_t i = 0; i < half; i++)
+		sum += times[i];
+	return sum / half;
+}
+
 /**
- * alternate() - work on both sides' memories slice by slice
+ * alternate() - work on both sides' memories in turn, step by step
  * @rams: memory of each side, of the same size
- * @step: works on one slice
- * @part: where in @seconds its time is added
- * @seconds: sums, per side and part
+ * @work: what to do
+ * @part: where in @seconds the time is stored
+ * @seconds: time for the whole memory as it would be without disturbance; per
+ *	side and part
+ *
+ * The first step of a region may need a new page-table page and others do not,
+ * so a step is compared with those at the same place of other regions only.
  */
-void alternate(const struct ram *rams, step_fn step, int part,
+void alternate(const struct ram *rams, const struct work *work, int part,
 	       double seconds[][MAX_PARTS])
 {
-	size_t bytes = rams[OURS].bytes / NR_SLICES;
+	size_t nr_places = REGION_BYTES / work->bytes;
+	size_t nr_regions = rams[OURS].bytes / work->nr_threads / REGION_BYTES;
+	double *times;
 	int side;
 
-	for (int slice = 0; slice < NR_SLICES; slice++) {
+	times = calloc(NR_SIDES * nr_places * nr_regions, sizeof(*times));
+	if (!times)
+		die("no memory for times");
+	for (size_t i = 0; i < nr_places * nr_regions; i++) {
 		for (int turn = 0; turn < NR_SIDES; turn++) {
 			/* Ours, peer, peer, ours: neither is always first. */
-			side = (slice + turn) % NR_SIDES;
-			seconds[side][part] += step(&rams[side], slice * bytes,
-						    bytes);
+			side = (i + turn) % NR_SIDES;
+			times[(side * nr_places + i % nr_places) * nr_regions +
+			      i / nr_places] =
+				work->step(&rams[side], i * work->bytes);
 		}
 	}
+	for (side = 0; side < NR_SIDES; side++) {
+		seconds[side][part] = 0;
+		for (size_t place = 0; place < nr_places; place++)
+			seconds[side][part] += nr_regions *
+				undisturbed(times + (side * nr_places + place) *
+					    nr_regions, nr_regions);
+	}
+	free(times);
 }
 
-/**
- * step_write() - touch a slice by one thread
- * @ram: a mapped memory
- * @at: begin of the slice
- * @bytes: its size
- *
- * Return: seconds that it took.
- */
-double step_write(const struct ram *ram, size_t at, size_t bytes)
+static double step_write(const struct ram *ram, size_t at)
 {
-	return run_parallel(1, touch_write, ram->map + at, bytes);
+	return run_parallel(1, touch_write, ram, at, PIECE_BYTES);
 }
+
+const struct work work_write = { step_write, 1, PIECE_BYTES };
+
+static double step_write_parallel(const struct ram *ram, size_t at)
+{
+	return run_parallel(NR_THREADS, touch_write, ram, at, REGION_BYTES);
+}
+
+/* Starting threads together takes time: these steps are longer. */
+const struct work work_write_parallel = { step_write_parallel, NR_THREADS,
+					  REGION_BYTES };

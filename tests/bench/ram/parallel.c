@@ -14,7 +14,7 @@ struct worker {
 	pthread_t thread;
 	pthread_barrier_t *start_line;
 	int cpu;
-	slice_fn fn;
+	touch_fn fn;
 	char *start;
 	size_t bytes;
 	double began, ended;
@@ -115,20 +115,28 @@ static void *work(void *argument)
 }
 
 /**
- * run_parallel() - have threads work on slices of a memory
- * @nr: threads, at most env.nr_cpus, each on its own CPU
- * @fn: what each does with its slice
- * @start: begin of the memory
- * @bytes: its size
+ * run_parallel() - have threads work on one memory
+ * @nr: threads, at most env.nr_cpus, each on its own CPU; one is the caller
+ * @fn: what each does
+ * @ram: a mapped memory, of which each thread has an equal part
+ * @at: offset in a thread's part
+ * @bytes: how much of it to work on
  *
  * Return: seconds from the first start to the last end.
  */
-double run_parallel(int nr, slice_fn fn, char *start, size_t bytes)
+double run_parallel(int nr, touch_fn fn, const struct ram *ram, size_t at,
+		    size_t bytes)
 {
 	struct worker workers[NR_THREADS];
 	pthread_barrier_t start_line;
 	double began, ended;
 	int error;
+
+	if (nr == 1) {
+		began = seconds_now();
+		fn(ram->map + at, bytes);
+		return seconds_now() - began;
+	}
 
 	pthread_barrier_init(&start_line, NULL, nr);
 	for (int i = 0; i < nr; i++) {
@@ -136,8 +144,8 @@ double run_parallel(int nr, slice_fn fn, char *start, size_t bytes)
 			.start_line = &start_line,
 			.cpu = env.cpus[i],
 			.fn = fn,
-			.start = start + bytes / nr * i,
-			.bytes = bytes / nr,
+			.start = ram->map + ram->bytes / nr * i + at,
+			.bytes = bytes,
 		};
 		error = pthread_create(&workers[i].thread, NULL, work,
 				       &workers[i]);

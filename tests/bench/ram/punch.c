@@ -7,8 +7,6 @@
 
 #include "bench.h"
 
-/* Free page reporting gives back runs of this size on x86 and MIPS guests. */
-#define RUN_BYTES	(2 * MIB)
 /* A balloon gives back page by page; fewer of them, since it is slow. */
 #define PAGEWISE_SHARE	4
 
@@ -26,16 +24,20 @@ static double punch(const struct ram *ram, size_t at, size_t bytes,
 	return seconds_now() - began;
 }
 
-static double step_punch(const struct ram *ram, size_t at, size_t bytes)
+/* Free page reporting gives back runs of this size on x86 and MIPS guests. */
+static double step_punch(const struct ram *ram, size_t at)
 {
-	return punch(ram, at, bytes, bytes < RUN_BYTES ? bytes : RUN_BYTES);
+	return punch(ram, at, REGION_BYTES, REGION_BYTES);
 }
 
-static double step_punch_pagewise(const struct ram *ram, size_t at,
-				  size_t bytes)
+static double step_punch_pagewise(const struct ram *ram, size_t at)
 {
-	return punch(ram, at, bytes / PAGEWISE_SHARE, env.page_size);
+	return punch(ram, at, PIECE_BYTES / PAGEWISE_SHARE, env.page_size);
 }
+
+static const struct work work_punch = { step_punch, 1, REGION_BYTES };
+static const struct work work_pagewise = { step_punch_pagewise, 1,
+					   PIECE_BYTES };
 
 static void pair_punch(int pair, double seconds[][MAX_PARTS])
 {
@@ -44,13 +46,13 @@ static void pair_punch(int pair, double seconds[][MAX_PARTS])
 	(void)pair;
 	for (int side = 0; side < NR_SIDES; side++)
 		ram_populate(&rams[side], side, env.bytes);
-	alternate(rams, step_punch, 0, seconds);
-	alternate(rams, step_write, 1, seconds);
+	alternate(rams, &work_punch, 0, seconds);
+	alternate(rams, &work_write, 1, seconds);
 	for (int side = 0; side < NR_SIDES; side++) {
 		seconds[side][2] = seconds[side][0] + seconds[side][1];
 		ram_check_local(&rams[side]);
 	}
-	alternate(rams, step_punch_pagewise, 3, seconds);
+	alternate(rams, &work_pagewise, 3, seconds);
 	for (int side = 0; side < NR_SIDES; side++)
 		ram_close(&rams[side]);
 }
@@ -81,7 +83,7 @@ void bench_punch(void)
 		.better = "lower",
 		.target = 1.10,
 		.limit = (limits.set + limits.fault) * 1e3,
-		.limit_name = "memset + faults that find their page",
+		.limit_name = "stores + faults that find their page",
 	}, &samples[1]);
 	report(&(struct result){
 		.name = "ram-punch-and-refill",
@@ -91,7 +93,7 @@ void bench_punch(void)
 		.better = "lower",
 		.target = 1.10,
 		.limit = (limits.zap + limits.set + limits.fault) * 1e3,
-		.limit_name = "unmap, memset, faults that find their page",
+		.limit_name = "unmap, stores, faults that find their page",
 	}, &samples[2]);
 	report(&(struct result){
 		.name = "ram-punch-pagewise",

@@ -7,18 +7,14 @@
 
 #define TARGET 1.10
 
-static double step_write_parallel(const struct ram *ram, size_t at,
-				  size_t bytes)
+static double step_read_write(const struct ram *ram, size_t at)
 {
-	return run_parallel(NR_THREADS, touch_write, ram->map + at, bytes);
+	return run_parallel(1, touch_read_write, ram, at, PIECE_BYTES);
 }
 
-static double step_read_write(const struct ram *ram, size_t at, size_t bytes)
-{
-	return run_parallel(1, touch_read_write, ram->map + at, bytes);
-}
+static const struct work work_read_write = { step_read_write, 1, PIECE_BYTES };
 
-static void touch_fresh(enum side ours, step_fn step, int part,
+static void touch_fresh(enum side ours, const struct work *work, int part,
 			double seconds[][MAX_PARTS])
 {
 	struct ram rams[NR_SIDES];
@@ -27,9 +23,9 @@ static void touch_fresh(enum side ours, step_fn step, int part,
 	ram_open(&rams[PEER], PEER, env.bytes);
 	for (int side = 0; side < NR_SIDES; side++)
 		ram_map(&rams[side], env.bytes, MAP_SHARED);
-	alternate(rams, step, part, seconds);
+	alternate(rams, work, part, seconds);
 	for (int side = 0; side < NR_SIDES; side++) {
-		if (step != step_write_parallel)
+		if (work->nr_threads == 1)
 			ram_check_local(&rams[side]);
 		ram_close(&rams[side]);
 	}
@@ -38,21 +34,21 @@ static void touch_fresh(enum side ours, step_fn step, int part,
 static void pair_touch(int pair, double seconds[][MAX_PARTS])
 {
 	(void)pair;
-	touch_fresh(OURS, step_write, 0, seconds);
+	touch_fresh(OURS, &work_write, 0, seconds);
 	if (env.nr_cpus == NR_THREADS)
-		touch_fresh(OURS, step_write_parallel, 1, seconds);
+		touch_fresh(OURS, &work_write_parallel, 1, seconds);
 }
 
 static void pair_noise(int pair, double seconds[][MAX_PARTS])
 {
 	(void)pair;
-	touch_fresh(PEER, step_write, 0, seconds);
+	touch_fresh(PEER, &work_write, 0, seconds);
 }
 
 static void pair_read_write(int pair, double seconds[][MAX_PARTS])
 {
 	(void)pair;
-	touch_fresh(OURS, step_read_write, 0, seconds);
+	touch_fresh(OURS, &work_read_write, 0, seconds);
 }
 
 /**
@@ -97,7 +93,7 @@ void bench_touch(void)
 		.better = "lower",
 		.target = TARGET,
 		.limit = (limits.set + limits.fault) * 1e3,
-		.limit_name = "memset + faults that find their page",
+		.limit_name = "stores + faults that find their page",
 	}, &samples[0]);
 
 	if (!parallel) {
@@ -115,7 +111,7 @@ void bench_touch(void)
 		.better = "lower",
 		.target = TARGET,
 		.limit = (limits.set_parallel + limits.fault_parallel) * 1e3,
-		.limit_name = "memset + faults that find their page, 4 threads",
+		.limit_name = "stores + faults that find their page, 4 threads",
 	}, &samples[1]);
 
 	scaling.nr = samples[0].nr;
@@ -131,7 +127,7 @@ void bench_touch(void)
 		.target = 1,
 		.limit = (limits.set + limits.fault) /
 			 (limits.set_parallel + limits.fault_parallel),
-		.limit_name = "memset + faults that find their page",
+		.limit_name = "stores + faults that find their page",
 		.note = "time of one thread divided by that of four",
 	}, &scaling);
 }
@@ -154,7 +150,7 @@ void bench_read_write(void)
 		.better = "lower",
 		.target = 1.6,
 		.limit = (limits.set + limits.fault) * 1e3,
-		.limit_name = "memset + faults that find their page",
+		.limit_name = "stores + faults that find their page",
 		.note = "two faults a page against one: the target is an aim",
 	}, &samples);
 }
