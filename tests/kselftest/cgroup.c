@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Memory is charged to who touches it; its limit hurts nobody else. */
+#define _GNU_SOURCE
+#include "fixture.h"
+
+#include <stdlib.h>
+#include <sys/mount.h>
+
+#define CGROUPS "/mnt/cgroup"
+#define MIB (1L << 20)
+/* What a CPU may have charged ahead, for each of a lab's few CPUs. */
+#define SLACK (4 * MIB)
+
+FIXTURE(cgroup) {
+	struct dt_fs fs;
+};
+
+static void write_file(const char *group, const char *name, const char *value)
+{
+	char path[128];
+	int fd;
+
+	snprintf(path, sizeof(path), CGROUPS "%s/%s", group, name);
+	fd = open(path, O_WRONLY);
+	if (fd < 0 || write(fd, value, strlen(value)) < 0)
+		dt_die("write '%s' to %s", value, path);
+	close(fd);
+}
+
+/* A number in a file, after @key if there is one. */
+static long read_number(const char *group, const char *name, const char *key)
+{
+	char path[128], word[64];
+	long value;
+	FILE *file;
+
+	snprintf(path, sizeof(path), CGROUPS "%s/%s", group, name);
+	file = fopen(path, "re");
+	if (!file)
+		dt_die("open %s", path);
+	if (!key) {
+		if (fscanf(file, "%ld", &value) != 1)
+			dt_die("no number in %s", path);
+	} else {
+		do {
+			if (fscanf(file, "%63s %ld", word, &value) != 2)
+				dt_die("no %s in %s", key, path);
+		} while (strcmp(word, key));
+	}
+	fclose(file);
+	return value;
+}
+
+static void make_group(const char *group)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), CGROUPS "%s", group);
+	rmdir(path);
+	if (mkdir(path, 0755))
+		dt_die("mkdir %s", path);
+}
+
+static void remove_group(const char *group)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), CGROUPS "%s", group);
+	if (!DT_UNTIL(!rmdir(path), 10))
+		dt_die("rmdir %s", path);
+}
+
+FIXTURE_SETUP(cgroup)
+{
+	char controllers[256] = "";
+	FILE *file;
+
+	dt_fs_open(&self->fs, "cgroup-fs", NULL);
+	ASSERT_OK(mkdir(CGROUPS, 0755));
+	if (mount("none", CGROUPS, "cgroup2", 0, NULL))
+		SKIP(_exit(255), "this kernel has no cgroup2");
+	file = fopen(CGROUPS "/cgroup.controllers", "re");
+	if (!file || !fgets(controllers, sizeof(controllers), file) ||
+	    !strstr(controllers, "memory"))
+		SKIP(_exit(255), "cgroup2 has no memory controller here");
+	fclose(file);
+	write_file("", "cgroup.subtree_control", "+memory");
+	make_group("/disco-a");
+	make_group("/disco-b");
+}
+
+FIXTURE_TEARDOWN(cgroup)
+{
+	EXPECT_TRUE(dt_fs_close(&self->fs));
+	remove_group("/disco-a");
+	remove_group("/disco-b");
+}
+
+/* A child in a group that writes to every page; it may be killed. */
+static pid_t toucher(const char *group, char *at, size_t size, uint64_t seed)
+{
+	pid_t pid = dt_fork();
+
+	if (pid)
+		return pid;
+	write_file(group, "cgroup.procs", "0");
+	for (size_t i = 0; i < size / dt_page; i++)
+		dt_fill(at + i * dt_page, seed, i);
+	_exit(0);
+}
+
+TEST_F(cgroup, who_touches_pays)
+{
+	size_t size = 32 * MIB;
+	int vm = dt_create(&self->fs, "vm", size);
+	int other = dt_create(&self->fs, "other", size);
+	char *at = dt_map(vm, size), *at_other = dt_map(other, size);
+	long a = read_number("/disco-a", "memory.current", NULL);
+	long b = read_number("/disco-b", "memory.current", NULL);
+
+	EXPECT_EQ(0, dt_wait(toucher("/disco-a", at, size, 1)));
+	EXPECT_LE(a + (long)size - SLACK,
+		  read_number("/disco-a", "memory.current", NULL));
+	EXPECT_GE(a + (long)size + SLACK,
+		  read_number("/disco-a", "memory.current", NULL));
+	EXPECT_GE(b + SLACK, read_number("/disco-b", "memory.current", NULL));
+
+	/* Sharing is free; whoever breaks it pays for the copy. */
+	ASSERT_OK(dt_clone(other, vm));
+	EXPECT_GE(b + SLACK, read_number("/disco-b", "memory.current", NULL));
+	EXPECT_EQ(0, dt_wait(toucher("/disco-b", at_other, size, 2)));
+	EXPECT_LE(b + (long)size - SLACK,
+		  read_number("/disco-b", "memory.current", NULL));
+	EXPECT_GE(a + (long)size + SLACK,
+		  read_number("/disco-a", "memory.current", NULL));
+
+	ASSERT_OK(ftruncate(vm, 0));
+	EXPECT_TRUE(DT_UNTIL(read_number("/disco-a", "memory.current", NULL) <=
+			     a + SLACK, 10));
+	ASSERT_OK(dt_punch(other, 0, size));
+	EXPECT_TRUE(DT_UNTIL(read_number("/disco-b", "memory.current", NULL) <=
+			     b + SLACK, 10));
+}
+
+TEST_F(cgroup, write_is_charged)
+{
+	size_t size = 32 * MIB;
+	int vm = dt_create(&self->fs, "vm", 0);
+	long a = read_number("/disco-a", "memory.current", NULL);
+	pid_t pid = dt_fork();
+
+	if (!pid) {
+		char *buffer = calloc(1, dt_page);
+
+		write_file("/disco-a", "cgroup.procs", "0");
+		for (size_t i = 0; i < size; i += dt_page)
+			if (pwrite(vm, buffer, dt_page, i) != dt_page)
+				_exit(1);
+		_exit(0);
+	}
+	EXPECT_EQ(0, dt_wait(pid));
+	EXPECT_LE(a + (long)size - SLACK,
+		  read_number("/disco-a", "memory.current", NULL));
+}
+
+/* The monitor that goes over its limit dies; the others run on unharmed. */
+TEST_F(cgroup, limit_kills_the_one_who_faults)
+{
+	size_t size = 64 * MIB, small = 2 * MIB;
+	int vm = dt_create(&self->fs, "vm", size);
+	int other = dt_create(&self->fs, "other", small);
+	char *at = dt_map(vm, size), *at_other = dt_map(other, small);
+	pid_t bystander;
+	int ready[2];
+	char byte;
+
+	/* Shares the memory of the one who will be killed. */
+	ASSERT_OK(pipe(ready));
+	bystander = dt_fork();
+	if (!bystander) {
+		write_file("/disco-b", "cgroup.procs", "0");
+		for (size_t i = 0; i < small / dt_page; i++)
+			dt_fill(at_other + i * dt_page, 5, i);
+		if (write(ready[1], "", 1) != 1)
+			_exit(1);
+		for (;;)
+			for (size_t i = 0; i < small / dt_page; i++)
+				if (!dt_is_filled(at_other + i * dt_page, 5, i))
+					_exit(2);
+	}
+	ASSERT_EQ(1, read(ready[0], &byte, 1));
+
+	write_file("/disco-a", "memory.max", "16M");
+	EXPECT_EQ(128 + SIGKILL, dt_wait(toucher("/disco-a", at, size, 1)));
+	EXPECT_LE(1, read_number("/disco-a", "memory.events", "oom_kill"));
+	EXPECT_EQ(0, read_number("/disco-b", "memory.events", "oom_kill"));
+	EXPECT_EQ(0, kill(bystander, 0));
+	EXPECT_EQ(0, kill(bystander, SIGKILL));
+	EXPECT_EQ(128 + SIGKILL, dt_wait(bystander));
+
+	/* What fitted is there, whole; what did not is a hole. */
+	for (size_t i = 0; i < small / dt_page; i++)
+		EXPECT_TRUE(dt_is_filled(at_other + i * dt_page, 5, i));
+	for (size_t i = 0; i < size / dt_page; i++) {
+		int state = dt_pmap(&self->fs, vm, i).state;
+
+		if (state == DISCO_PAGE_HOLE)
+			continue;
+		ASSERT_EQ(DISCO_PAGE_PRIVATE, state);
+		/* The page at which it died may not be written to its end. */
+		if (i + 1 < size / dt_page &&
+		    dt_pmap(&self->fs, vm, i + 1).state != DISCO_PAGE_HOLE)
+			ASSERT_TRUE(dt_is_filled(at + i * dt_page, 1, i));
+	}
+	/* And the group can go on after giving memory back. */
+	ASSERT_OK(ftruncate(vm, 0));
+	ASSERT_OK(ftruncate(vm, small));
+	EXPECT_EQ(0, dt_wait(toucher("/disco-a", at, small, 3)));
+	for (size_t i = 0; i < small / dt_page; i++)
+		EXPECT_TRUE(dt_is_filled(at + i * dt_page, 3, i));
+	close(ready[0]);
+	close(ready[1]);
+}
+
+TEST_HARNESS_MAIN

@@ -1,0 +1,659 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Error sweep: every operation, with the first allocation in it failing, then
+ * the second, and so on until none is left to fail. An operation that fails has
+ * changed nothing; one that succeeds has done all; in both cases everything is
+ * freed afterwards, which the module's gauges show (kmemleak sees no pages).
+ *
+ * And rule 5 of the design: tear-down works while no allocation does.
+ */
+#define _GNU_SOURCE
+#include "fixture.h"
+
+#include <stdlib.h>
+#include <sys/mount.h>
+#include <sys/statfs.h>
+
+#define DEBUGFS "/mnt/debug"
+#define PAGES 8
+#define SIZE (PAGES * dt_page)
+
+/* Slab and page allocations that may sleep are the ones that matter here. */
+static const char * const injectors[] = { "failslab", "fail_page_alloc" };
+
+FIXTURE(fail) {
+	struct dt_fs fs;
+	struct dt_gauges idle;
+	int nth;
+	int vm, other;
+	char *at, *at_other;
+	char *buffer;
+	uint64_t pfn;		/* a frame with two users */
+};
+
+static bool set(const char *injector, const char *name, const char *value)
+{
+	char path[128];
+	bool ok;
+	int fd;
+
+	snprintf(path, sizeof(path), DEBUGFS "/%s/%s", injector, name);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	ok = write(fd, value, strlen(value)) == strlen(value);
+	close(fd);
+	return ok;
+}
+
+static bool inject_all(const char *probability)
+{
+	for (int i = 0; i < ARRAY_SIZE(injectors); i++)
+		if (!set(injectors[i], "interval", "1") ||
+		    !set(injectors[i], "times", "-1") ||
+		    !set(injectors[i], "task-filter", "Y") ||
+		    !set(injectors[i], "probability", probability))
+			return false;
+	return true;
+}
+
+FIXTURE_SETUP(fail)
+{
+	dt_fs_open(&self->fs, "fail", NULL);
+	self->buffer = malloc(SIZE);
+	self->nth = open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC);
+	if (self->nth < 0)
+		SKIP(_exit(255), "this kernel has no fault injection");
+	ASSERT_OK(mkdir(DEBUGFS, 0755));
+	if (mount("none", DEBUGFS, "debugfs", 0, NULL))
+		SKIP(_exit(255), "this kernel has no debugfs");
+	for (int i = 0; i < ARRAY_SIZE(injectors); i++)
+		if (!set(injectors[i], "ignore-gfp-wait", "N") ||
+		    !set(injectors[i], "verbose", "0"))
+			SKIP(_exit(255), "this kernel has no %s", injectors[i]);
+	ASSERT_TRUE(set("fail_page_alloc", "ignore-gfp-highmem", "N"));
+	ASSERT_TRUE(set("fail_page_alloc", "min-order", "0"));
+	dt_gauges_read(&self->idle);
+}
+
+FIXTURE_TEARDOWN(fail)
+{
+	inject_all("0");
+	close(self->nth);
+	free(self->buffer);
+	EXPECT_TRUE(dt_fs_close(&self->fs));
+}
+
+/*
+ * Before each operation: "vm" has pages 0 to 3 filled, 2 and 3 of them shared
+ * with "keep"; 4 was read, 5 to 7 are holes. "other" has pages 0 and 7.
+ */
+static void arrange(FIXTURE_DATA(fail) *self)
+{
+	int keep;
+
+	self->vm = dt_create(&self->fs, "vm", SIZE);
+	self->other = dt_create(&self->fs, "other", SIZE);
+	self->at = dt_map(self->vm, SIZE);
+	self->at_other = dt_map(self->other, SIZE);
+	for (int i = 2; i < 4; i++)
+		dt_fill(self->at + i * dt_page, 1, i);
+	keep = dt_create(&self->fs, "keep", SIZE);
+	if (dt_clone(keep, self->vm))
+		dt_die("clone");
+	dt_close(keep);
+	for (int i = 0; i < 2; i++)
+		dt_fill(self->at + i * dt_page, 1, i);
+	dt_touch(self->at + 4 * dt_page, false);
+	dt_fill(self->at_other, 2, 0);
+	dt_fill(self->at_other + 7 * dt_page, 2, 7);
+	dt_fill(self->buffer, 3, 5);
+	self->pfn = dt_pmap(&self->fs, self->vm, 3).pfn;
+}
+
+static bool vm_is_as_before(FIXTURE_DATA(fail) *self)
+{
+	for (int i = 0; i < 4; i++)
+		if (!dt_is_filled(self->at + i * dt_page, 1, i))
+			return false;
+	return dt_is_zero(self->at + 4 * dt_page, SIZE - 4 * dt_page) &&
+	       lseek(self->vm, 0, SEEK_END) == SIZE;
+}
+
+static bool other_is_as_before(FIXTURE_DATA(fail) *self)
+{
+	return dt_is_filled(self->at_other, 2, 0) &&
+	       dt_is_zero(self->at_other + dt_page, SIZE - 2 * dt_page) &&
+	       dt_is_filled(self->at_other + 7 * dt_page, 2, 7);
+}
+
+static void put_away(FIXTURE_DATA(fail) *self)
+{
+	dt_unmap(self->at, SIZE);
+	dt_unmap(self->at_other, SIZE);
+	dt_close(self->vm);
+	dt_close(self->other);
+	dt_unlink(&self->fs, "vm");
+	dt_unlink(&self->fs, "other");
+	dt_unlink(&self->fs, "keep");
+}
+
+static void nth_begin(int fd, int n)
+{
+	char text[16];
+	int length = snprintf(text, sizeof(text), "%d", n);
+
+	if (pwrite(fd, text, length, 0) != length)
+		dt_die("write to fail-nth");
+}
+
+/* Did an allocation fail? */
+static bool nth_end(int fd)
+{
+	char text[16] = "";
+	int error = errno;
+
+	if (pread(fd, text, sizeof(text) - 1, 0) < 0)
+		dt_die("read from fail-nth");
+	if (pwrite(fd, "0", 1, 0) != 1)
+		dt_die("write to fail-nth");
+	errno = error;
+	return !atoi(text);
+}
+
+/*
+ * The operations. act() returns 0 if it succeeded; did() says whether what it
+ * should do is there. Between them nothing fails any more.
+ */
+FIXTURE_VARIANT(fail) {
+	int (*act)(FIXTURE_DATA(fail) *self);
+	bool (*did)(FIXTURE_DATA(fail) *self);
+	bool keeps_vm;		/* "vm" is as before even if it succeeded */
+	bool always;		/* a fault is repeated until it succeeds */
+	int least;		/* allocations that there are, or the sweep is void */
+};
+
+static bool nothing(FIXTURE_DATA(fail) *self)
+{
+	(void)self;
+	return true;
+}
+
+static int act_create(FIXTURE_DATA(fail) *self)
+{
+	int fd;
+
+	(void)self;
+	fd = open("/mnt/fail/ram/new", O_CREAT | O_EXCL | O_RDWR, 0600);
+	if (fd < 0)
+		return -1;
+	close(fd);
+	return 0;
+}
+
+static bool did_create(FIXTURE_DATA(fail) *self)
+{
+	(void)self;
+	return !unlink("/mnt/fail/ram/new");
+}
+
+FIXTURE_VARIANT_ADD(fail, create) {
+	act_create, did_create, .keeps_vm = true, .least = 4,
+};
+
+static int act_mkdir(FIXTURE_DATA(fail) *self)
+{
+	(void)self;
+	return mkdir("/mnt/fail/ram/folder", 0700);
+}
+
+static bool did_mkdir(FIXTURE_DATA(fail) *self)
+{
+	(void)self;
+	return !rmdir("/mnt/fail/ram/folder");
+}
+
+FIXTURE_VARIANT_ADD(fail, mkdir) {
+	act_mkdir, did_mkdir, .keeps_vm = true, .least = 3,
+};
+
+static int act_rename(FIXTURE_DATA(fail) *self)
+{
+	(void)self;
+	return rename("/mnt/fail/ram/keep", "/mnt/fail/ram/renamed");
+}
+
+static bool did_rename(FIXTURE_DATA(fail) *self)
+{
+	(void)self;
+	return !rename("/mnt/fail/ram/renamed", "/mnt/fail/ram/keep");
+}
+
+FIXTURE_VARIANT_ADD(fail, rename) {
+	act_rename, did_rename, .keeps_vm = true, .least = 2,
+};
+
+static int act_unlink(FIXTURE_DATA(fail) *self)
+{
+	(void)self;
+	return unlink("/mnt/fail/ram/keep");
+}
+
+static bool did_unlink(FIXTURE_DATA(fail) *self)
+{
+	dt_close(dt_create(&self->fs, "keep", 0));
+	return true;
+}
+
+FIXTURE_VARIANT_ADD(fail, unlink) {
+	act_unlink, did_unlink, .keeps_vm = true, .least = 1,
+};
+
+static int act_open_and_map(FIXTURE_DATA(fail) *self)
+{
+	int fd = open("/mnt/fail/ram/vm", O_RDWR);
+	char *at;
+
+	(void)self;
+	if (fd < 0)
+		return -1;
+	at = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE,
+		  fd, 0);
+	close(fd);
+	if (at == MAP_FAILED)
+		return -1;
+	if (!munmap(at, SIZE))
+		return 0;
+	/* The VMA's tree has to be changed, and that may need memory. */
+	if (munmap(at, SIZE))
+		dt_die("munmap");
+	return -1;
+}
+
+FIXTURE_VARIANT_ADD(fail, open_and_map) {
+	act_open_and_map, nothing, .keeps_vm = true, .least = 3,
+};
+
+static int act_write_hole(FIXTURE_DATA(fail) *self)
+{
+	return pwrite(self->vm, self->buffer, dt_page, 5 * dt_page) == dt_page ?
+	       0 : -1;
+}
+
+static bool did_write_hole(FIXTURE_DATA(fail) *self)
+{
+	return dt_is_filled(self->at + 5 * dt_page, 3, 5);
+}
+
+FIXTURE_VARIANT_ADD(fail, write_hole) {
+	act_write_hole, did_write_hole, .least = 1,
+};
+
+static int act_write_shared(FIXTURE_DATA(fail) *self)
+{
+	return pwrite(self->vm, self->buffer, dt_page, 3 * dt_page) == dt_page ?
+	       0 : -1;
+}
+
+static bool did_write_shared(FIXTURE_DATA(fail) *self)
+{
+	return dt_is_filled(self->at + 3 * dt_page, 3, 5);
+}
+
+FIXTURE_VARIANT_ADD(fail, write_shared) {
+	act_write_shared, did_write_shared, .least = 1,
+};
+
+static int act_write_far(FIXTURE_DATA(fail) *self)
+{
+	return pwrite(self->vm, self->buffer, 1, 1L << 40) == 1 ? 0 : -1;
+}
+
+static bool did_write_far(FIXTURE_DATA(fail) *self)
+{
+	return lseek(self->vm, 0, SEEK_END) == (1L << 40) + 1 &&
+	       lseek(self->vm, SIZE, SEEK_DATA) == 1L << 40;
+}
+
+FIXTURE_VARIANT_ADD(fail, write_far) {
+	act_write_far, did_write_far, .least = 2,
+};
+
+static int act_read(FIXTURE_DATA(fail) *self)
+{
+	return pread(self->vm, self->buffer, SIZE, 0) == SIZE ? 0 : -1;
+}
+
+static bool did_read(FIXTURE_DATA(fail) *self)
+{
+	return !memcmp(self->buffer, self->at, SIZE);
+}
+
+FIXTURE_VARIANT_ADD(fail, read) { act_read, did_read, .keeps_vm = true };
+
+static int act_read_fault(FIXTURE_DATA(fail) *self)
+{
+	return *(volatile char *)(self->at + 5 * dt_page);
+}
+
+FIXTURE_VARIANT_ADD(fail, read_fault) {
+	act_read_fault, nothing, .keeps_vm = true, .always = true,
+};
+
+static int act_store_hole(FIXTURE_DATA(fail) *self)
+{
+	dt_fill(self->at + 5 * dt_page, 3, 5);
+	return 0;
+}
+
+FIXTURE_VARIANT_ADD(fail, store_hole) {
+	act_store_hole, did_write_hole, .always = true, .least = 1,
+};
+
+static int act_store_zero(FIXTURE_DATA(fail) *self)
+{
+	dt_fill(self->at + 4 * dt_page, 3, 5);
+	return 0;
+}
+
+static bool did_store_zero(FIXTURE_DATA(fail) *self)
+{
+	return dt_is_filled(self->at + 4 * dt_page, 3, 5);
+}
+
+FIXTURE_VARIANT_ADD(fail, store_zero) {
+	act_store_zero, did_store_zero, .always = true, .least = 1,
+};
+
+static int act_store_shared(FIXTURE_DATA(fail) *self)
+{
+	dt_fill(self->at + 3 * dt_page, 3, 5);
+	return 0;
+}
+
+FIXTURE_VARIANT_ADD(fail, store_shared) {
+	act_store_shared, did_write_shared, .always = true, .least = 1,
+};
+
+/* A system call that writes into the VM: the fault cannot be repeated. */
+static int act_read_into_vm(FIXTURE_DATA(fail) *self)
+{
+	return pread(self->other, self->at + 5 * dt_page, dt_page, 0) == dt_page ?
+	       0 : -1;
+}
+
+static bool did_read_into_vm(FIXTURE_DATA(fail) *self)
+{
+	return dt_is_filled(self->at + 5 * dt_page, 2, 0);
+}
+
+FIXTURE_VARIANT_ADD(fail, read_into_vm) {
+	act_read_into_vm, did_read_into_vm, .least = 1,
+};
+
+static int act_clone(FIXTURE_DATA(fail) *self)
+{
+	return dt_clone(self->other, self->vm);
+}
+
+static bool did_clone(FIXTURE_DATA(fail) *self)
+{
+	bool same = !memcmp(self->at, self->at_other, SIZE);
+
+	/* For the check that comes after. */
+	if (ftruncate(self->other, 0) || ftruncate(self->other, SIZE))
+		return false;
+	dt_fill(self->at_other, 2, 0);
+	dt_fill(self->at_other + 7 * dt_page, 2, 7);
+	return same;
+}
+
+FIXTURE_VARIANT_ADD(fail, clone) {
+	act_clone, did_clone, .keeps_vm = true, .least = 3,
+};
+
+static int act_shrink(FIXTURE_DATA(fail) *self)
+{
+	return ftruncate(self->vm, 2 * dt_page + 1);
+}
+
+static bool did_shrink(FIXTURE_DATA(fail) *self)
+{
+	return lseek(self->vm, 0, SEEK_END) == 2 * dt_page + 1 &&
+	       self->at[2 * dt_page] &&
+	       dt_is_zero(self->at + 2 * dt_page + 1, dt_page - 1);
+}
+
+FIXTURE_VARIANT_ADD(fail, shrink_into_shared) {
+	act_shrink, did_shrink, .least = 1,
+};
+
+static int act_grow(FIXTURE_DATA(fail) *self)
+{
+	return ftruncate(self->vm, 1L << 40);
+}
+
+static bool did_grow(FIXTURE_DATA(fail) *self)
+{
+	return lseek(self->vm, 0, SEEK_END) == 1L << 40 &&
+	       !ftruncate(self->vm, SIZE);
+}
+
+FIXTURE_VARIANT_ADD(fail, grow) { act_grow, did_grow, .keeps_vm = true };
+
+static int act_punch(FIXTURE_DATA(fail) *self)
+{
+	return dt_punch(self->vm, 2 * dt_page + 8, dt_page);
+}
+
+static bool did_punch(FIXTURE_DATA(fail) *self)
+{
+	return dt_is_zero(self->at + 2 * dt_page + 8, dt_page) &&
+	       self->at[2 * dt_page] && self->at[4 * dt_page - 8];
+}
+
+/* Both pages that it cuts are shared: none or both are copied. */
+FIXTURE_VARIANT_ADD(fail, punch_into_shared) {
+	act_punch, did_punch, .least = 2,
+};
+
+static int act_mount(FIXTURE_DATA(fail) *self)
+{
+	(void)self;
+	return mount("none", "/mnt/fail/ram", "disco", 0, "size=1G,uid=1");
+}
+
+static bool did_mount(FIXTURE_DATA(fail) *self)
+{
+	(void)self;
+	return !umount("/mnt/fail/ram");
+}
+
+FIXTURE_VARIANT_ADD(fail, mount) {
+	act_mount, did_mount, .keeps_vm = true, .least = 8,
+};
+
+static int act_remount(FIXTURE_DATA(fail) *self)
+{
+	return mount("none", self->fs.root, NULL, MS_REMOUNT, "size=1G");
+}
+
+static bool did_remount(FIXTURE_DATA(fail) *self)
+{
+	struct statfs buf;
+
+	return !statfs(self->fs.root, &buf) &&
+	       buf.f_blocks == (1L << 30) / dt_page &&
+	       !mount("none", self->fs.root, NULL, MS_REMOUNT, "size=2G");
+}
+
+FIXTURE_VARIANT_ADD(fail, remount) {
+	act_remount, did_remount, .keeps_vm = true, .least = 2,
+};
+
+static int act_query(FIXTURE_DATA(fail) *self)
+{
+	struct disco_query query = { .size = sizeof(query) };
+
+	return ioctl(self->fs.control, DISCO_QUERY, &query);
+}
+
+FIXTURE_VARIANT_ADD(fail, ioctl_query) {
+	act_query, nothing, .keeps_vm = true,
+};
+
+static int act_vm_stat(FIXTURE_DATA(fail) *self)
+{
+	struct disco_vm_stat stat = {
+		.size = sizeof(stat),
+		.flags = DISCO_VM_STAT_MACHINE,
+		.vm_fd = self->vm,
+	};
+
+	return ioctl(self->fs.control, DISCO_VM_STAT, &stat);
+}
+
+FIXTURE_VARIANT_ADD(fail, ioctl_vm_stat) {
+	act_vm_stat, nothing, .keeps_vm = true,
+};
+
+static int act_pmap(FIXTURE_DATA(fail) *self)
+{
+	struct disco_pmap_entry entries[PAGES];
+	struct disco_pmap pmap = {
+		.size = sizeof(pmap),
+		.vm_fd = self->vm,
+		.nr = PAGES,
+		.entries = (uintptr_t)entries,
+	};
+
+	return ioctl(self->fs.control, DISCO_PMAP, &pmap);
+}
+
+FIXTURE_VARIANT_ADD(fail, ioctl_pmap) { act_pmap, nothing, .keeps_vm = true };
+
+static int act_memmap(FIXTURE_DATA(fail) *self)
+{
+	struct disco_memmap_user users[4];
+	struct disco_memmap memmap = {
+		.size = sizeof(memmap),
+		.pfn = self->pfn,
+		.users = (uintptr_t)users,
+		.nr = 4,
+	};
+
+	return ioctl(self->fs.control, DISCO_MEMMAP, &memmap);
+}
+
+FIXTURE_VARIANT_ADD(fail, ioctl_memmap) {
+	act_memmap, nothing, .keeps_vm = true,
+};
+
+static int act_check(FIXTURE_DATA(fail) *self)
+{
+	struct disco_check check = {
+		.size = sizeof(check),
+		.mount_fd = self->vm,
+	};
+
+	if (ioctl(self->fs.control, DISCO_CHECK, &check))
+		return -1;
+	return check.out_violation;
+}
+
+FIXTURE_VARIANT_ADD(fail, ioctl_check) {
+	act_check, nothing, .keeps_vm = true,
+};
+
+TEST_F(fail, sweep)
+{
+	bool fired = true;
+	int n, failed = 0;
+
+	for (n = 1; fired; n++) {
+		int result;
+
+		ASSERT_GT(2000, n);
+		arrange(self);
+		nth_begin(self->nth, n);
+		result = variant->act(self);
+		fired = nth_end(self->nth);
+		failed += !!result;
+		if (!fired || variant->always)
+			ASSERT_OK(result);
+		if (!result)
+			EXPECT_TRUE(variant->did(self)) {
+				TH_LOG("succeeded and did not, n = %d", n);
+			}
+		if (result || variant->keeps_vm)
+			EXPECT_TRUE(vm_is_as_before(self)) {
+				TH_LOG("changed the VM, n = %d", n);
+			}
+		EXPECT_TRUE(other_is_as_before(self)) {
+			TH_LOG("changed the other VM, n = %d", n);
+		}
+		if (result)
+			EXPECT_TRUE(!variant->act(self) && variant->did(self)) {
+				TH_LOG("no second chance, n = %d", n);
+			}
+		EXPECT_TRUE(dt_check(self->fs.control, self->vm));
+		put_away(self);
+		ASSERT_TRUE(dt_gauges_settle(&self->idle)) {
+			TH_LOG("left something behind, n = %d", n);
+		}
+	}
+	EXPECT_LE(variant->least, n - 2);
+	TH_LOG("%d allocations failed one by one, %d made it fail", n - 2,
+	       failed);
+}
+
+FIXTURE(teardown) {
+	FIXTURE_DATA(fail) fail;
+};
+
+FIXTURE_SETUP(teardown)
+{
+	fail_setup(_metadata, &self->fail, NULL);
+}
+
+FIXTURE_TEARDOWN(teardown)
+{
+	fail_teardown(_metadata, &self->fail, NULL);
+}
+
+/* Rule 5, with every allocation of this process failing. */
+TEST_F(teardown, needs_no_memory)
+{
+	FIXTURE_DATA(fail) *fail = &self->fail;
+	int filter = open("/proc/thread-self/make-it-fail", O_RDWR | O_CLOEXEC);
+	int results[4], keep;
+
+	ASSERT_LE(0, filter);
+	ASSERT_TRUE(inject_all("100"));
+	for (int i = 0; i < 8; i++) {
+		arrange(fail);
+		keep = dt_open(&fail->fs, "keep", O_RDWR);
+		dt_unlink(&fail->fs, "vm");
+		dt_unlink(&fail->fs, "keep");
+		dt_unlink(&fail->fs, "other");
+
+		ASSERT_EQ(1, pwrite(filter, "1", 1, 0));
+		results[0] = dt_punch(fail->vm, 2 * dt_page, dt_page);
+		results[1] = ftruncate(fail->vm, dt_page);
+		results[2] = munmap(fail->at, SIZE);
+		results[3] = munmap(fail->at_other, SIZE);
+		close(fail->vm);
+		close(fail->other);
+		close(keep);
+		ASSERT_EQ(1, pwrite(filter, "0", 1, 0));
+
+		for (int j = 0; j < 4; j++)
+			EXPECT_EQ(0, results[j]);
+		EXPECT_TRUE(dt_gauges_settle(&fail->idle));
+		/* The helpers still believe in them. */
+		dt_forget();
+	}
+	close(filter);
+}
+
+TEST_HARNESS_MAIN
