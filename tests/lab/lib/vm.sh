@@ -73,7 +73,7 @@ machine_options()
 	fi
 	qemu=(
 		qemu-system-x86_64 -nodefaults -no-user-config -no-reboot -display none
-		-machine pc -accel "$accel" -cpu max
+		-machine pc -accel "$accel" -cpu max,la57=off
 		-m "${memory}M" -smp "$cpus,sockets=$sockets"
 	)
 	share_mib=$((memory / nodes))
