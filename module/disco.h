@@ -222,6 +222,7 @@ int disco_vm_create(struct inode *inode);
 void disco_vm_destroy(struct disco_vm *vm);
 struct disco_vm *disco_vm_lookup(u32 id);
 struct inode *disco_vm_find(u32 id);
+void disco_vm_put(struct inode *inode);
 struct inode *disco_vm_find_next(struct super_block *sb, unsigned long *id);
 void disco_vm_zap(struct disco_vm *vm, pgoff_t gfn, pgoff_t nr);
 void disco_vm_drop(struct disco_vm *vm, struct disco_pmap_table *pmap,

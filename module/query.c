@@ -304,8 +304,8 @@ int disco_memmap(void *req)
 			folio_put(folio);
 			tries = MEMMAP_TRIES;
 		}
-		/* May be the last: evicting it takes the folio's lock. */
-		iput(inode);
+		/* After the unlock: evicting the inode takes the same lock. */
+		disco_vm_put(inode);
 	}
 	if (IS_ERR_OR_NULL(users))
 		return PTR_ERR_OR_ZERO(users);

@@ -103,22 +103,45 @@ struct disco_vm *disco_vm_lookup(u32 id)
 }
 
 /**
- * disco_vm_find() - find a VM by number
+ * disco_vm_find() - find a VM by number, on whatever mount it is
  * @id: the number
  *
- * Return: its inode with a reference, or NULL.
+ * Holds the mount as well as the inode: nothing else keeps it from being
+ * unmounted, and an inode must not outlive that.
+ *
+ * Return: its inode, for disco_vm_put(), or NULL.
  */
 struct inode *disco_vm_find(u32 id)
 {
 	struct inode *inode = NULL;
+	struct super_block *sb = NULL;
 	struct disco_vm *vm;
 
 	rcu_read_lock();
 	vm = xa_load(&vms, id);
-	if (vm)
+	/* The mount's memory is freed after its VMs', by RCU too. */
+	if (vm && atomic_inc_not_zero(&vm->inode->i_sb->s_active)) {
+		sb = vm->inode->i_sb;
 		inode = igrab(vm->inode);
+	}
 	rcu_read_unlock();
+	if (sb && !inode)
+		deactivate_super(sb);
 	return inode;
+}
+
+/**
+ * disco_vm_put() - drop the references of disco_vm_find()
+ * @inode: the VM's inode
+ *
+ * Context: may be the last reference of VM and mount: holds no folio lock.
+ */
+void disco_vm_put(struct inode *inode)
+{
+	struct super_block *sb = inode->i_sb;
+
+	iput(inode);
+	deactivate_super(sb);
 }
 
 /**
@@ -126,6 +149,7 @@ struct inode *disco_vm_find(u32 id)
  * @sb: the mount
  * @id: number to start from; set past the one that was found
  *
+ * Context: @sb is held by an open file.
  * Return: its inode with a reference, or NULL if there is none.
  */
 struct inode *disco_vm_find_next(struct super_block *sb, unsigned long *id)

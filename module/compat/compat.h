@@ -59,11 +59,9 @@ static inline void inode_set_mtime_to_ts(struct inode *inode,
 #endif
 
 #ifndef DISCO_HAVE_COPY_SPLICE_READ
-/*
- * Before 6.5 this is what goes through ->read_iter; its pipe buffers hold
- * references on our pages, which the slot protocol treats like any pin.
- */
-#define copy_splice_read generic_file_splice_read
+ssize_t copy_splice_read(struct file *in, loff_t *ppos,
+			 struct pipe_inode_info *pipe, size_t len,
+			 unsigned int flags);
 #endif
 
 #ifndef DISCO_HAVE_VM_FLAGS_SET

@@ -556,6 +556,16 @@ static inline void disco_l2tlb_forget(struct disco_l2tlb *t,
 		disco_l2tlb_report(sink, key, tag);
 }
 
+/* A guest TLB with two matches may hold a pair that the table has otherwise. */
+static inline int disco_l2tlb_holds(const struct disco_l2tlb *t,
+				    const struct disco_l2tlb_pair *p)
+{
+	const struct disco_l2tlb_entry *e;
+
+	e = disco_l2tlb_find(t, disco_l2tlb_pair_key(p), disco_l2tlb_pair_tag(p));
+	return e && e->lo[0] == p->lo[0] && e->lo[1] == p->lo[1];
+}
+
 /* The guest knows what index @slot holds; what it expected here is not. */
 static inline void disco_l2tlb_settle(struct disco_l2tlb *t,
 				      const struct disco_l2tlb_sink *sink,
@@ -700,7 +710,7 @@ static inline void disco_l2tlb_write(struct disco_l2tlb *t,
 		if (wired > t->hdr->reach)
 			t->hdr->reach = wired;
 		if (disco_l2tlb_pair_valid(old)) {
-			if (!disco_l2tlb_find(t, key, tag)) {
+			if (!disco_l2tlb_holds(t, old)) {
 				disco_l2tlb_report(sink, key, tag);
 			} else if (slot->known) {
 				slot->was_key = key;
