@@ -21,6 +21,7 @@ PACKAGE_LISTS := $(sort $(wildcard packages */packages */*/packages \
 	*/*/*/packages))
 
 deps: build/deps.stamp
+
 build/deps.stamp: $(PACKAGE_LISTS)
 	@mkdir -p build
 	scripts/install-packages $(PACKAGE_LISTS)
@@ -46,8 +47,27 @@ modules_install:
 guest: deps
 	$(MAKE) -C guest
 
+# Two guests on disco.ko; only what it needs is built.
+demo: userspace guest build/module/release/disco.ko
+	mkdir -p build/demo
+	$(LAB) run --timeout 900 --share build/demo -- /disco/tests/e2e/demo
+	cp build/demo/demo.json build/
+
+tests: deps
+	$(MAKE) -C tests/kselftest
+	$(MAKE) -C tests/fuzz
+	$(MAKE) -C tests/bench
+
+# Some steps by name: make check STEPS="static release"
+check: all guest tests
+	tests/check $(STEPS)
+
+bench: userspace tests build/module/release/disco.ko
+	$(MAKE) -C tests/bench bench
+
 clean:
 	rm -rf build
 
-.PHONY: all deps userspace modules module modules_install guest clean
+.PHONY: all deps userspace modules module modules_install guest demo tests \
+	check bench clean
 .DELETE_ON_ERROR:
