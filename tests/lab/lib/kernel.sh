@@ -87,7 +87,7 @@ unpack_debian_kernel()
 	extract_vmlinux "$tmp/boot/vmlinuz-$abi" "$tmp/kernel"
 	printf '%s\n' "$abi" >"$tmp/kver"
 	printf '%s\n' "$final/usr/src/linux-headers-$abi" >"$tmp/kdir"
-	rm -rf "$tmp/debs" "$tmp/boot"
+	rm -rf "${tmp:?}"/{debs,boot}
 }
 
 # extract_vmlinux BZIMAGE VMLINUX; Documentation/arch/x86/boot.rst says where the payload is.

@@ -52,33 +52,50 @@ key()
 }
 
 # cached NAME KEY MIB BUILDER [ARGUMENT]... prints the directory NAME-KEY of the cache. When it does not
-# exist yet, "BUILDER TMP FINAL ARGUMENT..." fills the empty directory TMP, to be renamed FINAL; nothing half built is ever seen under the final name. BUILDER is a function, and gets a shell
-# of its own: in this one's conditions "set -e" would not hold.
+# exist yet, "BUILDER TMP FINAL ARGUMENT..." fills the empty directory TMP, which is then renamed FINAL:
+# nothing half built is ever seen.
 cached()
 {
-	local name=$1 dir=$cache/$1-$2 mib=$3 tmp start=$SECONDS
+	local name=$1 dir=$cache/$1-$2 mib=$3
 
 	shift 3
 	if [[ ! -d $dir ]]; then
 		mkdir -p "$cache"
-		(
-			flock -n 9 || { say "waiting for another build of $name"; flock 9; }
-			[[ ! -d $dir ]] || exit 0
-			rm -rf "$cache/.build-$name".*
-			need_disk "$cache" "$mib" "building $name"
-			say "building $name in $dir"
-			tmp=$(mktemp -d "$cache/.build-$name.XXXXXX")
-			chmod 755 "$tmp"
-			if ! "$lab/lab" build-step "$1" "$tmp" "$dir" "${@:2}" >"$cache/$name.log" 2>&1 9>&-; then
-				tail -n 20 "$cache/$name.log" >&2
-				rm -rf "$tmp"
-				die "building $name failed; the whole log is $cache/$name.log"
-			fi
-			mv -T "$tmp" "$dir"
-			say "$name is ready after $((SECONDS - start)) s"
-		) 9>"$cache/.lock-$name" || exit
+		(build_entry "$name" "$dir" "$mib" "$@") 9>"$cache/.lock-$name"
 	fi
+	touch "$dir"
 	printf '%s\n' "$dir"
+}
+
+# build_entry NAME DIR MIB BUILDER [ARGUMENT]..., in a subshell that holds the lock's file as 9. BUILDER
+# gets a shell of its own, so that the lock dies with this one and "set -e" holds.
+build_entry()
+{
+	local name=$1 dir=$2 mib=$3 builder=$4 log=$cache/$1.log start=$SECONDS
+
+	shift 4
+	flock -n 9 || { say "waiting for another build of $name"; flock 9; }
+	[[ ! -d $dir ]] || return 0
+	rm -rf "$cache/.build-$name".*
+	need_disk "$cache" "$mib" "building $name"
+	say "building $name in $dir"
+	tmp=$(mktemp -d "$cache/.build-$name.XXXXXX")
+	chmod 755 "$tmp"
+	"$lab/lab" build-step "$builder" "$tmp" "$dir" "$@" >"$log" 2>&1 9>&- &
+	pid=$!
+	# Not local: the trap runs when this function is over.
+	trap 'kill "$pid" 2>/dev/null || true; rm -rf "$tmp"' EXIT
+	until timeout 30 tail --pid="$pid" -f /dev/null; do
+		say "$name: $((SECONDS - start)) s, $(tail -n 1 "$log" | cut -c 1-70)"
+	done
+	if ! wait "$pid"; then
+		tail -n 20 "$log" >&2
+		die "building $name failed; the whole log is $log"
+	fi
+	mv -T "$tmp" "$dir"
+	say "$name is ready after $((SECONDS - start)) s"
+	# Older versions of it that nobody used lately.
+	find "$cache" -maxdepth 1 -type d -name "$name-????????????????" -mtime +14 -exec rm -rf {} +
 }
 
 # Address of the mirror that the host takes bookworm from; the argument is a code name.

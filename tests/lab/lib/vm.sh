@@ -11,7 +11,7 @@
 
 readonly complaints='WARNING:|BUG:|BUG at |KASAN|Oops|[Gg]eneral protection fault|[Dd]ouble fault|Kernel panic'\
 '|possible (recursive|circular|irq lock|deadlock)|suspicious RCU usage|inconsistent lock state|bad unlock balance'\
-'|held lock freed|INFO: rcu|rcu: INFO|rcu_.* detected|blocked for more than|lockup|unreferenced object'\
+'|held lock freed|INFO: rcu|rcu: INFO|rcu_.* detected|blocked for more than|hard LOCKUP|unreferenced object'\
 '|kmemleak: [1-9][0-9]* new|UBSAN|ODEBUG|refcount_t:|list_(add|del) corruption|Bad (page|rss-counter|swap)'\
 '|page dumped because|pagealloc: (memory corruption|single bit)|scheduling while atomic|sleeping function called'\
 '|unable to handle|stack-protector|Slab corruption|Object already free'
@@ -53,7 +53,6 @@ make_run_initrd()
 		printf 'export TERM=%q\n' "${TERM:-dumb}"
 		printf 'columns=%q rows=%q\n' "$(tput cols 2>/dev/null || echo 80)" \
 			"$(tput lines 2>/dev/null || echo 24)"
-		printf 'epoch=%q\n' "$(date +%s)"
 	} >"$stage/lab/settings"
 	printf '%s\0' "$@" >"$stage/lab/command"
 	{
@@ -71,10 +70,11 @@ machine_options()
 	if ((cpus % nodes)); then
 		sockets=$cpus
 	fi
+	# shellcheck disable=SC2054 # QEMU's options have commas
 	qemu=(
 		qemu-system-x86_64 -nodefaults -no-user-config -no-reboot -display none
 		-machine pc -accel "$accel" -cpu max,la57=off
-		-m "${memory}M" -smp "$cpus,sockets=$sockets"
+		-m "${memory}M" -smp "cpus=$cpus,sockets=$sockets"
 	)
 	share_mib=$((memory / nodes))
 	for ((node = 0; node < nodes; node++)); do
@@ -90,20 +90,20 @@ machine_options()
 	qemu+=(
 		-kernel "$dir/kernel" -initrd "$run/initrd.cpio"
 		-append "console=ttyS0 loglevel=7 panic=-1 oops=panic sysctl.kernel.hung_task_panic=1 apparmor=0 mitigations=off random.trust_cpu=on $(kernel_arguments) $append"
-		-chardev "file,id=console,path=$console" -serial chardev:console
+		-chardev "file,id=console,path=${console//,/,,}" -serial chardev:console
 		-device virtio-rng-pci
-		-drive "file=$image,format=raw,if=virtio,snapshot=on,cache=unsafe"
+		-drive "file=${image//,/,,},format=raw,if=virtio,snapshot=on,cache=unsafe"
 	)
 	for disk in "${disks[@]}"; do
 		format=raw
-		if [[ $(head -c 3 "$disk") == QFI ]]; then
+		if [[ $(head -c 3 "$disk" | tr -d '\0') == QFI ]]; then
 			format=qcow2
 		fi
 		qemu+=(-drive "file=${disk//,/,,},format=$format,if=virtio,snapshot=on,cache=unsafe")
 	done
 	qemu+=(
 		-virtfs "local,path=${tree//,/,,},mount_tag=tree,security_model=none,readonly=on,multidevs=remap"
-		-virtfs "local,path=$dir/modules/,mount_tag=modules,security_model=none,readonly=on"
+		-virtfs "local,path=${dir//,/,,}/modules/,mount_tag=modules,security_model=none,readonly=on"
 	)
 	if [[ -n $share ]]; then
 		qemu+=(-virtfs "local,path=${share//,/,,},mount_tag=share,security_model=none,multidevs=remap")
@@ -134,11 +134,14 @@ stream_options()
 		)
 	done
 	if [[ $mode == shell ]]; then
-		qemu+=(-chardev stdio,id=terminal,signal=off -device "virtconsole,chardev=terminal,nr=$((++number))")
+		qemu+=(
+			-chardev "stdio,id=terminal,signal=off"
+			-device "virtconsole,chardev=terminal,nr=$((++number))"
+		)
 	fi
 }
 
-# start_machine waits for its end; a machine past its time limit is killed. Prints nothing itself.
+# run_machine starts it and waits for its end; past the time limit it is killed.
 run_machine()
 {
 	local status=0 streams=()
