@@ -118,7 +118,8 @@ static int check_range(struct ctl *ctl, struct disco_vm *vm, uint64_t last,
 		return ctl_disco_error(ctl);
 	pages = (stat.out_virtual + page_size - 1) / page_size;
 	if (last >= pages)
-		return ctl_error(ctl, "gfn 0x%" PRIx64 " is past the end of VM %s, which has 0x%" PRIx64 " pages",
+		return ctl_error(ctl,
+				 "gfn 0x%" PRIx64 " is past the end of VM %s, which has 0x%" PRIx64 " pages",
 				 last, disco_vm_name(vm), pages);
 	return EXIT_OK;
 }
@@ -165,7 +166,7 @@ free_iter:
 }
 
 static void print_users_json(const struct ctl *ctl, const struct vm_ids *ids,
-			     uint64_t pfn, unsigned node,
+			     uint64_t pfn, unsigned int node,
 			     const struct disco_memmap_user *users, size_t nr)
 {
 	struct json_object *obj = json_object_new_object();
@@ -189,7 +190,7 @@ static void print_users_json(const struct ctl *ctl, const struct vm_ids *ids,
 	ctl_print_json(ctl, obj);
 }
 
-static void print_users(const struct vm_ids *ids, uint64_t pfn, unsigned node,
+static void print_users(const struct vm_ids *ids, uint64_t pfn, unsigned int node,
 			const struct disco_memmap_user *users, size_t nr)
 {
 	printf("Frame 0x%" PRIx64 " on node %u has %zu user%s\n\n", pfn, node,
@@ -209,7 +210,7 @@ static int show_frame(struct ctl *ctl)
 {
 	struct disco_memmap_user *users;
 	struct vm_ids *ids = NULL;
-	unsigned node;
+	unsigned int node;
 	uint64_t pfn;
 	size_t nr;
 

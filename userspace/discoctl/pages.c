@@ -8,7 +8,7 @@
 
 #include "discoctl.h"
 
-static bool has_frame(unsigned state)
+static bool has_frame(unsigned int state)
 {
 	return state == DISCO_PAGE_PRIVATE || state == DISCO_PAGE_SHARED;
 }

@@ -340,7 +340,8 @@ static int vm_show(struct ctl *ctl, int argc, char **argv)
 	int ret;
 
 	if (!argc)
-		return ctl_error(ctl, "vm show: the NAME of a machine is missing (see: discoctl vm list)");
+		return ctl_error(ctl,
+				 "vm show: the NAME of a machine is missing (see: discoctl vm list)");
 	ret = reject_words(ctl, argc - 1, argv + 1);
 	if (ret)
 		return ret;

@@ -45,7 +45,7 @@ static int compare_users(const void *a, const void *b)
 
 PUBLIC int disco_memmap(struct disco *disco, uint64_t pfn,
 			struct disco_memmap_user **users, size_t *nr,
-			unsigned *node)
+			unsigned int *node)
 {
 	struct disco_memmap_user *list = NULL;
 	struct disco_memmap req;
@@ -98,7 +98,7 @@ static const char * const state_names[] = {
 	[DISCO_PAGE_SHARED] = "shared",
 };
 
-PUBLIC const char *disco_page_state_name(unsigned state)
+PUBLIC const char *disco_page_state_name(unsigned int state)
 {
 	return state < ARRAY_SIZE(state_names) ? state_names[state] : "unknown";
 }
@@ -130,13 +130,13 @@ static const struct {
 	},
 };
 
-PUBLIC const char *disco_violation_name(unsigned violation)
+PUBLIC const char *disco_violation_name(unsigned int violation)
 {
 	return violation < ARRAY_SIZE(violations) ?
 	       violations[violation].name : "unknown";
 }
 
-PUBLIC const char *disco_violation_text(unsigned violation)
+PUBLIC const char *disco_violation_text(unsigned int violation)
 {
 	return violation < ARRAY_SIZE(violations) ?
 	       violations[violation].text :

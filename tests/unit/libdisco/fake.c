@@ -29,7 +29,7 @@ static int refuse(int err)
 
 static struct disco_pmap_entry entry_of(uint64_t gfn)
 {
-	unsigned state = fake.mixed ? gfn / 4 % 4 : DISCO_PAGE_PRIVATE;
+	unsigned int state = fake.mixed ? gfn / 4 % 4 : DISCO_PAGE_PRIVATE;
 
 	if (state == DISCO_PAGE_HOLE || state == DISCO_PAGE_ZERO)
 		return (struct disco_pmap_entry) {

@@ -24,10 +24,10 @@ struct fake {
 	struct disco *disco;
 	int error;
 	uint64_t pages;
-	unsigned shrink_after;
-	unsigned batches;
+	unsigned int shrink_after;
+	unsigned int batches;
 	uint32_t users;
-	unsigned growing;
+	unsigned int growing;
 	struct disco_check check;
 	int mixed;
 };

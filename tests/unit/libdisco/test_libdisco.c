@@ -352,9 +352,9 @@ static void pmap_walk_meets_the_end(void **state)
 /* The list of users is complete and in order, also if it grows meanwhile. */
 static void memmap_lists_all_users(void **state)
 {
-	for (unsigned growing = 0; growing < 4; growing++) {
+	for (unsigned int growing = 0; growing < 4; growing++) {
 		struct disco_memmap_user *users;
-		unsigned node;
+		unsigned int node;
 		size_t nr;
 
 		fake.users = 3;
@@ -376,7 +376,7 @@ static void memmap_lists_all_users(void **state)
 static void memmap_of_no_frame_fails(void **state)
 {
 	struct disco_memmap_user *users = NULL;
-	unsigned node = 9;
+	unsigned int node = 9;
 	size_t nr = 9;
 
 	(void)state;

@@ -14,8 +14,8 @@
 #include "fake.h"
 #include "private.h"
 
-static unsigned fail_at;
-static unsigned allocations;
+static unsigned int fail_at;
+static unsigned int allocations;
 
 void *__real_calloc(size_t nr, size_t size);
 char *__real_strdup(const char *text);
@@ -113,7 +113,7 @@ static int use_pmap(void)
 static int use_memmap(void)
 {
 	struct disco_memmap_user *users;
-	unsigned node;
+	unsigned int node;
 	size_t nr;
 	int ret;
 
@@ -139,7 +139,7 @@ static int use_counters(void)
 /* What cannot be done for want of memory says so; the last run succeeds. */
 static void sweep(int (*scenario)(void))
 {
-	for (unsigned n = 1;; n++) {
+	for (unsigned int n = 1;; n++) {
 		int ret;
 
 		allocations = 0;

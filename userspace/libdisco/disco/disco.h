@@ -145,7 +145,7 @@ int disco_check(struct disco *disco, struct disco_check *check);
  * Return: 0; as disco_query(); see DISCO_MEMMAP.
  */
 int disco_memmap(struct disco *disco, uint64_t pfn,
-		 struct disco_memmap_user **users, size_t *nr, unsigned *node);
+		 struct disco_memmap_user **users, size_t *nr, unsigned int *node);
 
 /**
  * struct disco_counter - one counter of the module
@@ -296,7 +296,7 @@ void disco_pmap_free(struct disco_pmap_iter *iter);
  *
  * Return: a word such as "private", or "unknown".
  */
-const char *disco_page_state_name(unsigned state);
+const char *disco_page_state_name(unsigned int state);
 
 /**
  * disco_violation_name - word for what DISCO_CHECK found
@@ -304,7 +304,7 @@ const char *disco_page_state_name(unsigned state);
  *
  * Return: a word such as "backmap", or "unknown".
  */
-const char *disco_violation_name(unsigned violation);
+const char *disco_violation_name(unsigned int violation);
 
 /**
  * disco_violation_text - explanation of what DISCO_CHECK found
@@ -312,7 +312,7 @@ const char *disco_violation_name(unsigned violation);
  *
  * Return: a sentence without a full stop.
  */
-const char *disco_violation_text(unsigned violation);
+const char *disco_violation_text(unsigned int violation);
 
 #ifdef __cplusplus
 }
