@@ -24,6 +24,8 @@ enum side { OURS, PEER, NR_SIDES };
 #define REGION_BYTES	(2 * MIB)
 /* Small enough to be done, mostly, between two interruptions. */
 #define PIECE_BYTES	(REGION_BYTES / 8)
+/* Large enough that threads, which do not start at once, run side by side. */
+#define TURN_BYTES	(4 * REGION_BYTES)
 #define MIB		(1UL << 20)
 #define GIB		(1UL << 30)
 
@@ -104,8 +106,9 @@ double seconds_now(void);
 void pin_to_cpu(int cpu);
 void choose_cpus(void);
 long long node_free(int node);
-double run_parallel(int nr, touch_fn fn, const struct ram *ram, size_t at,
-		    size_t bytes);
+void run_parallel(touch_fn fn, const struct ram *ram, size_t at, size_t bytes,
+		  double *times);
+double run_piece(touch_fn fn, const struct ram *ram, size_t at);
 void touch_write(char *start, size_t bytes);
 void touch_read_write(char *start, size_t bytes);
 
@@ -127,21 +130,21 @@ typedef void (*pair_fn)(int pair, double seconds[][MAX_PARTS]);
 /**
  * struct work - work on a memory, done in steps
  * @step: does the step at offset @at; returns the seconds that it took
- * @nr_threads: how many parts of the memory a step works on at once
- * @bytes: how much of each part; divides REGION_BYTES
+ * @bytes: how much memory that is; divides REGION_BYTES
  */
 struct work {
 	double (*step)(const struct ram *ram, size_t at);
-	int nr_threads;
 	size_t bytes;
 };
 
-extern const struct work work_write, work_write_parallel;
+extern const struct work work_write;
 
-void run_pairs(const char *what, pair_fn fn, int nr_parts,
+void run_pairs(const char *what, pair_fn fn, int nr_pairs, int nr_parts,
 	       struct samples *samples);
 void alternate(const struct ram *rams, const struct work *work, int part,
 	       double seconds[][MAX_PARTS]);
+void alternate_parallel(const struct ram *rams, touch_fn fn, int part,
+			double seconds[][MAX_PARTS]);
 double median(const double *values, int nr);
 
 /* report.c */

@@ -62,7 +62,7 @@ static void usage(FILE *stream)
 		"  --dir DIR   directory in ram/ of a disco mount; without it memfd is\n"
 		"              compared with itself, which shows the noise of the machine\n"
 		"  --pairs N   measured pairs, 1 to %d (default %d)\n"
-		"  --mib N     memory touched, a multiple of 8 from 8 to 4096 (default %lu)\n"
+		"  --mib N     memory touched, a multiple of 32, at most 4096 (default %lu)\n"
 		"\n"
 		"Benchmarks (all by default):\n",
 		MAX_PAIRS, DEFAULT_PAIRS, DEFAULT_BYTES / MIB);
@@ -113,11 +113,11 @@ static void parse(int argc, char **argv)
 						  MAX_PAIRS);
 			break;
 		case 'm':
-			env.bytes = number_option("mib", optarg, 8, 4096) *
+			env.bytes = number_option("mib", optarg, 32, 4096) *
 				    MIB;
-			if (env.bytes % (NR_THREADS * REGION_BYTES))
+			if (env.bytes % (NR_THREADS * TURN_BYTES))
 				die("--mib %s: must be a multiple of %lu",
-				    optarg, NR_THREADS * REGION_BYTES / MIB);
+				    optarg, NR_THREADS * TURN_BYTES / MIB);
 			break;
 		case 'h':
 			usage(stdout);

@@ -33,17 +33,18 @@ double median(const double *values, int nr)
  * run_pairs() - measure both sides several times
  * @what: name for the progress line
  * @fn: makes one pair
+ * @nr_pairs: how many of them
  * @nr_parts: how many parts it has
  * @samples: filled, one per part
  */
-void run_pairs(const char *what, pair_fn fn, int nr_parts,
+void run_pairs(const char *what, pair_fn fn, int nr_pairs, int nr_parts,
 	       struct samples *samples)
 {
 	double seconds[NR_SIDES][MAX_PARTS];
 	double began = seconds_now();
 
 	/* The first pair pays for slabs and page tables that later ones reuse. */
-	for (int pair = -1; pair < env.pairs; pair++) {
+	for (int pair = -1; pair < nr_pairs; pair++) {
 		memset(seconds, 0, sizeof(seconds));
 		fn(pair, seconds);
 		for (int i = 0; pair >= 0 && i < nr_parts; i++)
@@ -51,21 +52,48 @@ void run_pairs(const char *what, pair_fn fn, int nr_parts,
 				samples[i].value[side][pair] = seconds[side][i];
 	}
 	for (int i = 0; i < nr_parts; i++)
-		samples[i].nr = env.pairs;
-	fprintf(stderr, "%s: %d pairs in %.0f s\n", what, env.pairs,
+		samples[i].nr = nr_pairs;
+	fprintf(stderr, "%s: %d pairs in %.0f s\n", what, nr_pairs,
 		seconds_now() - began);
 }
 
-/* What a step takes when nothing interferes: the mean of the faster half. */
-static double undisturbed(double *times, size_t nr)
+/*
+ * What steps take when nothing interferes: twice the sum of the faster half.
+ * The first step of a region may need a new page-table page and others do not,
+ * so a step is compared with those at the same place of other regions only.
+ */
+static double undisturbed(const double *times, size_t bytes, size_t step_bytes)
 {
-	size_t half = (nr + 1) / 2;
-	double sum = 0;
+	size_t nr_places = REGION_BYTES / step_bytes;
+	size_t nr = bytes / REGION_BYTES, half = (nr + 1) / 2;
+	double sum = 0, *alike = calloc(nr, sizeof(*alike));
 
-	qsort(times, nr, sizeof(*times), compare);
-	for (size_t i = 0; i < half; i++)
-		sum += times[i];
-	return sum / half;
+	if (!alike)
+		die("no memory for %zu times", nr);
+	for (size_t place = 0; place < nr_places; place++) {
+		for (size_t i = 0; i < nr; i++)
+			alike[i] = times[i * nr_places + place];
+		qsort(alike, nr, sizeof(*alike), compare);
+		for (size_t i = 0; i < half; i++)
+			sum += alike[i] * nr / half;
+	}
+	free(alike);
+	return sum;
+}
+
+static void allocate_times(double **times, size_t nr)
+{
+	for (int side = 0; side < NR_SIDES; side++) {
+		times[side] = calloc(nr, sizeof(**times));
+		if (!times[side])
+			die("no memory for %zu times", nr);
+	}
+}
+
+/* Ours, peer, peer, ours: neither is always first. */
+static int side_of_turn(size_t step, int turn)
+{
+	return (step + turn) % NR_SIDES;
 }
 
 /**
@@ -75,52 +103,65 @@ static double undisturbed(double *times, size_t nr)
  * @part: where in @seconds the time is stored
  * @seconds: time for the whole memory as it would be without disturbance; per
  *	side and part
- *
- * The first step of a region may need a new page-table page and others do not,
- * so a step is compared with those at the same place of other regions only.
  */
 void alternate(const struct ram *rams, const struct work *work, int part,
 	       double seconds[][MAX_PARTS])
 {
-	size_t nr_places = REGION_BYTES / work->bytes;
-	size_t nr_regions = rams[OURS].bytes / work->nr_threads / REGION_BYTES;
-	double *times;
+	size_t bytes = rams[OURS].bytes, nr = bytes / work->bytes;
+	double *times[NR_SIDES];
 	int side;
 
-	times = calloc(NR_SIDES * nr_places * nr_regions, sizeof(*times));
-	if (!times)
-		die("no memory for times");
-	for (size_t i = 0; i < nr_places * nr_regions; i++) {
+	allocate_times(times, nr);
+	for (size_t i = 0; i < nr; i++) {
 		for (int turn = 0; turn < NR_SIDES; turn++) {
-			/* Ours, peer, peer, ours: neither is always first. */
-			side = (i + turn) % NR_SIDES;
-			times[(side * nr_places + i % nr_places) * nr_regions +
-			      i / nr_places] =
+			side = side_of_turn(i, turn);
+			times[side][i] =
 				work->step(&rams[side], i * work->bytes);
 		}
 	}
 	for (side = 0; side < NR_SIDES; side++) {
-		seconds[side][part] = 0;
-		for (size_t place = 0; place < nr_places; place++)
-			seconds[side][part] += nr_regions *
-				undisturbed(times + (side * nr_places + place) *
-					    nr_regions, nr_regions);
+		seconds[side][part] = undisturbed(times[side], bytes,
+						  work->bytes);
+		free(times[side]);
 	}
-	free(times);
+}
+
+/**
+ * alternate_parallel() - have NR_THREADS threads work on both sides in turn
+ * @rams: memory of each side, of the same size
+ * @fn: what to do with a piece
+ * @part: where in @seconds the time is stored
+ * @seconds: time of one thread for its share, on average, as it would be if
+ *	each had a CPU of its own; per side and part
+ *
+ * The threads work on the same side at the same time, so what one of them
+ * waits for another is in the time; what a virtual CPU waits for a real one is
+ * mostly not.
+ */
+void alternate_parallel(const struct ram *rams, touch_fn fn, int part,
+			double seconds[][MAX_PARTS])
+{
+	size_t bytes = rams[OURS].bytes, share = bytes / NR_THREADS;
+	double *times[NR_SIDES];
+	int side;
+
+	allocate_times(times, bytes / PIECE_BYTES);
+	for (size_t at = 0; at < share; at += TURN_BYTES)
+		for (int turn = 0; turn < NR_SIDES; turn++) {
+			side = side_of_turn(at / TURN_BYTES, turn);
+			run_parallel(fn, &rams[side], at, TURN_BYTES,
+				     times[side]);
+		}
+	for (side = 0; side < NR_SIDES; side++) {
+		seconds[side][part] = undisturbed(times[side], bytes,
+						  PIECE_BYTES) / NR_THREADS;
+		free(times[side]);
+	}
 }
 
 static double step_write(const struct ram *ram, size_t at)
 {
-	return run_parallel(1, touch_write, ram, at, PIECE_BYTES);
+	return run_piece(touch_write, ram, at);
 }
 
-const struct work work_write = { step_write, 1, PIECE_BYTES };
-
-static double step_write_parallel(const struct ram *ram, size_t at)
-{
-	return run_parallel(NR_THREADS, touch_write, ram, at, REGION_BYTES);
-}
-
-/* Starting threads together takes time: these steps are longer. */
-const struct work work_write_parallel = { step_write_parallel, NR_THREADS,
-					  REGION_BYTES };
+const struct work work_write = { step_write, PIECE_BYTES };

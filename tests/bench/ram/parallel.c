@@ -17,7 +17,7 @@ struct worker {
 	touch_fn fn;
 	char *start;
 	size_t bytes;
-	double began, ended;
+	double *times;
 };
 
 /**
@@ -102,67 +102,74 @@ void choose_cpus(void)
 	}
 }
 
+static double timed(touch_fn fn, char *start)
+{
+	double began = seconds_now();
+
+	fn(start, PIECE_BYTES);
+	return seconds_now() - began;
+}
+
+/**
+ * run_piece() - work on a piece of a memory
+ * @fn: what to do with it
+ * @ram: a mapped memory
+ * @at: begin of the piece
+ *
+ * Return: seconds that it took.
+ */
+double run_piece(touch_fn fn, const struct ram *ram, size_t at)
+{
+	return timed(fn, ram->map + at);
+}
+
 static void *work(void *argument)
 {
 	struct worker *worker = argument;
 
 	pin_to_cpu(worker->cpu);
 	pthread_barrier_wait(worker->start_line);
-	worker->began = seconds_now();
-	worker->fn(worker->start, worker->bytes);
-	worker->ended = seconds_now();
+	for (size_t at = 0; at < worker->bytes; at += PIECE_BYTES)
+		*worker->times++ = timed(worker->fn, worker->start + at);
 	return NULL;
 }
 
 /**
- * run_parallel() - have threads work on one memory
- * @nr: threads, at most env.nr_cpus, each on its own CPU; one is the caller
- * @fn: what each does
- * @ram: a mapped memory, of which each thread has an equal part
- * @at: offset in a thread's part
+ * run_parallel() - have NR_THREADS threads work on one memory
+ * @fn: what each does, piece by piece
+ * @ram: a mapped memory, of which each thread has an equal share
+ * @at: offset in a thread's share
  * @bytes: how much of it to work on
- *
- * Return: seconds from the first start to the last end.
+ * @times: filled with the seconds for each piece of @ram worked on
  */
-double run_parallel(int nr, touch_fn fn, const struct ram *ram, size_t at,
-		    size_t bytes)
+void run_parallel(touch_fn fn, const struct ram *ram, size_t at, size_t bytes,
+		  double *times)
 {
+	size_t share = ram->bytes / NR_THREADS;
 	struct worker workers[NR_THREADS];
 	pthread_barrier_t start_line;
-	double began, ended;
 	int error;
 
-	if (nr == 1) {
-		began = seconds_now();
-		fn(ram->map + at, bytes);
-		return seconds_now() - began;
-	}
+	pthread_barrier_init(&start_line, NULL, NR_THREADS);
+	for (int i = 0; i < NR_THREADS; i++) {
+		size_t start = share * i + at;
 
-	pthread_barrier_init(&start_line, NULL, nr);
-	for (int i = 0; i < nr; i++) {
 		workers[i] = (struct worker){
 			.start_line = &start_line,
 			.cpu = env.cpus[i],
 			.fn = fn,
-			.start = ram->map + ram->bytes / nr * i + at,
+			.start = ram->map + start,
 			.bytes = bytes,
+			.times = times + start / PIECE_BYTES,
 		};
 		error = pthread_create(&workers[i].thread, NULL, work,
 				       &workers[i]);
 		if (error)
 			die("cannot start a thread: %s", strerror(error));
 	}
-	began = 1e300;
-	ended = 0;
-	for (int i = 0; i < nr; i++) {
+	for (int i = 0; i < NR_THREADS; i++)
 		pthread_join(workers[i].thread, NULL);
-		if (workers[i].began < began)
-			began = workers[i].began;
-		if (workers[i].ended > ended)
-			ended = workers[i].ended;
-	}
 	pthread_barrier_destroy(&start_line);
-	return ended - began;
 }
 
 /**
