@@ -102,15 +102,14 @@ static bool check_slot(struct walk *walk, struct disco_vm *vm, pgoff_t gfn,
 static bool check_vm(struct walk *walk, struct disco_vm *vm)
 {
 	unsigned long *slot;
-	pgoff_t gfn = 0;
+	pgoff_t gfn;
 	u64 found;
 
 	walk->private = 0;
 	walk->shared = 0;
-	while ((slot = disco_pmap_next(vm->pmap, &gfn, DISCO_MAX_GFN + 1))) {
+	disco_pmap_for_each(vm->pmap, slot, gfn, 0, DISCO_MAX_GFN + 1) {
 		if (!check_slot(walk, vm, gfn, READ_ONCE(*slot)))
 			return false;
-		gfn++;
 		cond_resched();
 	}
 	found = percpu_counter_sum(&vm->nr_private);

@@ -9,19 +9,29 @@
 static int share_all(struct disco_vm *src, struct disco_vm *dst,
 		     struct disco_pmap_table *pmap)
 {
-	pgoff_t gfn = 0, end = disco_vm_pages(src);
-	unsigned long *slot;
+	unsigned long *slot, *dst_slot = NULL;
+	pgoff_t gfn, leaf = ULONG_MAX, end = disco_vm_pages(src);
 	int err;
 
 	/* One flush for all; slots mapped again before their turn take one. */
 	disco_vm_zap(src, 0, end);
-	while ((slot = disco_pmap_next(src->pmap, &gfn, end))) {
+	disco_pmap_for_each(src->pmap, slot, gfn, 0, end) {
 		if (fatal_signal_pending(current))
 			return -EINTR;
-		err = disco_slot_share(src, gfn, slot, dst, pmap);
+		/* Both tables have leaves at the same places. */
+		if (gfn / DISCO_LEAF_SLOTS != leaf) {
+			leaf = gfn / DISCO_LEAF_SLOTS;
+			dst_slot = disco_pmap_slot_alloc(pmap, gfn);
+			if (!dst_slot) {
+				disco_refuse(DISCO_refused_nomem, dst, gfn);
+				return -ENOMEM;
+			}
+			dst_slot -= gfn % DISCO_LEAF_SLOTS;
+		}
+		err = disco_slot_share(src, gfn, slot, dst,
+				       dst_slot + gfn % DISCO_LEAF_SLOTS);
 		if (err)
 			return err;
-		gfn++;
 		cond_resched();
 	}
 	return 0;

@@ -111,10 +111,17 @@ void disco_pmap_destroy(struct disco_pmap_table *pmap);
 unsigned long *disco_pmap_slot(struct disco_pmap_table *pmap, pgoff_t gfn);
 unsigned long *disco_pmap_slot_alloc(struct disco_pmap_table *pmap,
 				     pgoff_t gfn);
-unsigned long *disco_pmap_next(struct disco_pmap_table *pmap, pgoff_t *gfn,
-			       pgoff_t end);
+unsigned long *disco_pmap_next(struct disco_pmap_table *pmap,
+			       unsigned long *prev, pgoff_t *gfn, pgoff_t end);
 void disco_pmap_free_leaves(struct disco_pmap_table *pmap, pgoff_t start,
 			    pgoff_t end);
+
+/* Every slot of a range that is not a hole when its turn comes. */
+#define disco_pmap_for_each(pmap, slot, gfn, start, end)		\
+	for ((gfn) = (start),						\
+	     (slot) = disco_pmap_next(pmap, NULL, &(gfn), end);		\
+	     (slot);							\
+	     (gfn)++, (slot) = disco_pmap_next(pmap, slot, &(gfn), end))
 
 /* memmap.c: machine to physical */
 
@@ -239,7 +246,7 @@ vm_fault_t disco_slot_map_zero(struct disco_vm *vm, unsigned long *slot,
 			       struct vm_fault *vmf);
 void disco_slot_drop(struct disco_vm *vm, pgoff_t gfn, unsigned long *slot);
 int disco_slot_share(struct disco_vm *src, pgoff_t gfn, unsigned long *slot,
-		     struct disco_vm *dst, struct disco_pmap_table *dst_pmap);
+		     struct disco_vm *dst, unsigned long *dst_slot);
 
 /* page.c: machine pages */
 

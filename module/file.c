@@ -202,22 +202,24 @@ static long disco_fallocate(struct file *file, int mode, loff_t offset,
 	return ret;
 }
 
-/* First page from @gfn that is (@filled) or is not in memory; @end if none. */
-static pgoff_t seek_pages(struct disco_vm *vm, pgoff_t gfn, pgoff_t end,
-			  bool filled)
+/* First page from @start that is in memory, or (@hole) is not; or @end. */
+static pgoff_t seek_pages(struct disco_vm *vm, pgoff_t start, pgoff_t end,
+			  bool hole)
 {
+	pgoff_t gfn, next_hole = start;
 	unsigned long *slot;
-	pgoff_t next = gfn;
 
-	while ((slot = disco_pmap_next(vm->pmap, &next, end))) {
-		if (!filled && next != gfn)
+	disco_pmap_for_each(vm->pmap, slot, gfn, start, end) {
+		if (!disco_slot_filled(READ_ONCE(*slot)))
+			continue;
+		if (!hole)
 			return gfn;
-		if (disco_slot_filled(READ_ONCE(*slot)) == filled)
-			return next;
-		gfn = ++next;
+		if (gfn != next_hole)
+			break;
+		next_hole++;
 		cond_resched();
 	}
-	return filled ? end : gfn;
+	return hole ? next_hole : end;
 }
 
 static loff_t disco_llseek(struct file *file, loff_t offset, int whence)
@@ -238,7 +240,7 @@ static loff_t disco_llseek(struct file *file, loff_t offset, int whence)
 	filemap_invalidate_lock_shared(inode->i_mapping);
 	gfn = seek_pages(disco_vm(inode), offset >> PAGE_SHIFT,
 			 DIV_ROUND_UP_ULL(size, PAGE_SIZE),
-			 whence == SEEK_DATA);
+			 whence == SEEK_HOLE);
 	filemap_invalidate_unlock_shared(inode->i_mapping);
 	inode_unlock_shared(inode);
 

@@ -99,35 +99,46 @@ unsigned long *disco_pmap_slot_alloc(struct disco_pmap_table *pmap,
 	return disco_pmap_slot(pmap, gfn);
 }
 
+/* The first slot from @slot to the end of its leaf that is not a hole. */
+static unsigned long *scan_leaf(unsigned long *slot, pgoff_t *gfn, pgoff_t end)
+{
+	pgoff_t last = min_t(pgoff_t, end,
+			     round_up(*gfn + 1, DISCO_LEAF_SLOTS));
+
+	for (; *gfn < last; slot++, (*gfn)++)
+		if (READ_ONCE(*slot))
+			return slot;
+	return NULL;
+}
+
 /**
  * disco_pmap_next() - find the next slot that is not a hole
  * @pmap: the table
+ * @prev: the slot before @gfn, which saves looking for its leaf; or NULL
  * @gfn: where to start; set to the gfn of the slot that was found
  * @end: where to stop, exclusive
  *
- * Context: as disco_pmap_slot().
+ * Context: as disco_pmap_slot(), held since @prev was found.
  * Return: the slot, or NULL if there are only holes.
  */
-unsigned long *disco_pmap_next(struct disco_pmap_table *pmap, pgoff_t *gfn,
-			       pgoff_t end)
+unsigned long *disco_pmap_next(struct disco_pmap_table *pmap,
+			       unsigned long *prev, pgoff_t *gfn, pgoff_t end)
 {
-	unsigned long index, *leaf;
-	pgoff_t i, first, last;
+	unsigned long index, *leaf, *slot;
 
 	if (*gfn >= end)
 		return NULL;
+	if (prev && *gfn % DISCO_LEAF_SLOTS) {
+		slot = scan_leaf(prev + 1, gfn, end);
+		if (slot || *gfn >= end)
+			return slot;
+	}
 	xa_for_each_range(&pmap->leaves, index, leaf, leaf_index(*gfn),
 			  leaf_index(end - 1)) {
-		first = max_t(pgoff_t, *gfn, index << LEAF_SHIFT);
-		last = min_t(pgoff_t, end, (index + 1) << LEAF_SHIFT);
-		for (i = first; i < last; i++) {
-			unsigned long *slot = &leaf[i % DISCO_LEAF_SLOTS];
-
-			if (READ_ONCE(*slot)) {
-				*gfn = i;
-				return slot;
-			}
-		}
+		*gfn = max_t(pgoff_t, *gfn, index << LEAF_SHIFT);
+		slot = scan_leaf(&leaf[*gfn % DISCO_LEAF_SLOTS], gfn, end);
+		if (slot)
+			return slot;
 	}
 	return NULL;
 }

@@ -55,40 +55,45 @@ struct file *disco_get_vm_file(s32 fd, struct disco_vm **vmp)
 	return file;
 }
 
-/* What a walk over a VM's shared pages adds to its counters. */
+/*
+ * Adds a shared page's part for one user. A page that stops being shared while
+ * we look at it counts as nothing.
+ */
+static void add_shared(unsigned long *slot, u64 *machine, u64 *metadata)
+{
+	unsigned long value = READ_ONCE(*slot);
+	struct folio *folio;
+	unsigned int users;
+
+	if (disco_slot_state(value) != DISCO_PAGE_SHARED)
+		return;
+	folio = disco_slot_lock_folio(slot, value);
+	if (!folio)
+		return;
+	users = disco_memmap_count(folio);
+	*machine += PAGE_SIZE / users;
+	*metadata += disco_memmap_bytes(folio) / users;
+	folio_unlock(folio);
+	folio_put(folio);
+}
+
 static int walk_shared(struct disco_vm *vm, u64 *machine, u64 *metadata)
 {
 	struct address_space *mapping = vm->inode->i_mapping;
-	u64 shared_bytes = 0, list_bytes = 0;
-	unsigned long *slot, value;
-	struct folio *folio;
-	unsigned int users;
-	pgoff_t gfn = 0;
+	unsigned long *slot;
+	pgoff_t gfn;
 	int err = 0;
 
 	filemap_invalidate_lock_shared(mapping);
-	while ((slot = disco_pmap_next(vm->pmap, &gfn, DISCO_MAX_GFN + 1))) {
+	disco_pmap_for_each(vm->pmap, slot, gfn, 0, DISCO_MAX_GFN + 1) {
 		if (fatal_signal_pending(current)) {
 			err = -EINTR;
 			break;
 		}
+		add_shared(slot, machine, metadata);
 		cond_resched();
-		value = READ_ONCE(*slot);
-		if (disco_slot_state(value) == DISCO_PAGE_SHARED) {
-			folio = disco_slot_lock_folio(slot, value);
-			if (!folio)
-				continue;
-			users = disco_memmap_count(folio);
-			shared_bytes += PAGE_SIZE / users;
-			list_bytes += disco_memmap_bytes(folio) / users;
-			folio_unlock(folio);
-			folio_put(folio);
-		}
-		gfn++;
 	}
 	filemap_invalidate_unlock_shared(mapping);
-	*machine += shared_bytes;
-	*metadata += list_bytes;
 	return err;
 }
 

@@ -351,20 +351,19 @@ static int copy_slot(struct folio *folio, struct disco_vm *dst, pgoff_t gfn,
  * @gfn: the page's gfn, in both VMs
  * @slot: its slot, not a hole
  * @dst: VM that gets it
- * @dst_pmap: table being made for @dst, a hole at @gfn
+ * @dst_slot: its slot, a hole, in a table that nobody else can reach yet
  *
  * A page that somebody has pinned, or that has as many users as it can, is
- * copied. On an error @dst_pmap has a hole, and @src at worst a page in state
+ * copied. On an error @dst_slot is a hole, and @src at worst a page in state
  * shared with one user, which its next write takes back.
  *
  * Context: invalidate_lock of both VMs held exclusive. May sleep.
  * Return: 0, -ENOMEM or -ENOSPC.
  */
 int disco_slot_share(struct disco_vm *src, pgoff_t gfn, unsigned long *slot,
-		     struct disco_vm *dst, struct disco_pmap_table *dst_pmap)
+		     struct disco_vm *dst, unsigned long *dst_slot)
 {
 	unsigned long value = READ_ONCE(*slot);
-	unsigned long *dst_slot;
 	struct folio *folio;
 	int err;
 
@@ -372,11 +371,6 @@ int disco_slot_share(struct disco_vm *src, pgoff_t gfn, unsigned long *slot,
 	lockdep_assert_held_write(&dst->inode->i_mapping->invalidate_lock);
 	if (!disco_slot_filled(value))
 		return 0;
-	dst_slot = disco_pmap_slot_alloc(dst_pmap, gfn);
-	if (!dst_slot) {
-		disco_refuse(DISCO_refused_nomem, dst, gfn);
-		return -ENOMEM;
-	}
 
 	folio = disco_slot_folio(value);
 	folio_lock(folio);

@@ -200,16 +200,15 @@ void disco_vm_drop(struct disco_vm *vm, struct disco_pmap_table *pmap,
 		   pgoff_t start, pgoff_t end)
 {
 	unsigned long *slot;
-	pgoff_t gfn = start;
+	pgoff_t gfn;
 
 	lockdep_assert_held_write(&vm->inode->i_mapping->invalidate_lock);
 	if (start >= end)
 		return;
 	if (pmap == vm->pmap)
 		disco_vm_zap(vm, start, end - start);
-	while ((slot = disco_pmap_next(pmap, &gfn, end))) {
+	disco_pmap_for_each(pmap, slot, gfn, start, end) {
 		disco_slot_drop(vm, gfn, slot);
-		gfn++;
 		cond_resched();
 	}
 	disco_pmap_free_leaves(pmap, start, end);

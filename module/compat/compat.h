@@ -32,6 +32,7 @@ static inline void disco_fillattr(struct mnt_idmap *idmap, u32 request_mask,
 {
 	generic_fillattr(idmap, inode, stat);
 }
+
 #define generic_fillattr disco_fillattr
 #endif
 

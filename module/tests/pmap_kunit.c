@@ -27,10 +27,10 @@ static void fill(struct kunit *test, pgoff_t gfn, unsigned long value)
 static void empty(struct disco_pmap_table *pmap)
 {
 	unsigned long *slot;
-	pgoff_t gfn = 0;
+	pgoff_t gfn;
 
-	while ((slot = disco_pmap_next(pmap, &gfn, DISCO_MAX_GFN + 1)))
-		*slot = 0;
+	disco_pmap_for_each(pmap, slot, gfn, 0, DISCO_MAX_GFN + 1)
+		WRITE_ONCE(*slot, 0);
 	disco_pmap_destroy(pmap);
 }
 
@@ -42,7 +42,8 @@ static void empty_has_no_slots(struct kunit *test)
 
 	KUNIT_EXPECT_NULL(test, disco_pmap_slot(pmap, 0));
 	KUNIT_EXPECT_NULL(test, disco_pmap_slot(pmap, DISCO_MAX_GFN));
-	KUNIT_EXPECT_NULL(test, disco_pmap_next(pmap, &gfn, DISCO_MAX_GFN + 1));
+	KUNIT_EXPECT_NULL(test, disco_pmap_next(pmap, NULL, &gfn,
+						DISCO_MAX_GFN + 1));
 	KUNIT_EXPECT_EQ(test, atomic_long_read(&pmap->nr_leaves), 0);
 	disco_pmap_destroy(pmap);
 }
@@ -85,13 +86,39 @@ static void next_walks_in_order(struct kunit *test)
 	fill(test, 70000, 48);
 	for (i = 0; i < ARRAY_SIZE(cases); i++) {
 		pgoff_t gfn = cases[i].start;
-		unsigned long *slot = disco_pmap_next(pmap, &gfn, cases[i].end);
+		unsigned long *slot = disco_pmap_next(pmap, NULL, &gfn,
+						      cases[i].end);
 
 		KUNIT_EXPECT_EQ_MSG(test, !slot, cases[i].none, "case %u", i);
 		if (slot)
 			KUNIT_EXPECT_EQ_MSG(test, gfn, cases[i].found,
 					    "case %u", i);
 	}
+	empty(pmap);
+}
+
+/* Going on from the last slot finds the same as looking anew. */
+static void walk_crosses_leaves(struct kunit *test)
+{
+	static const pgoff_t gfns[] = {
+		0, 1, DISCO_LEAF_SLOTS - 1, DISCO_LEAF_SLOTS,
+		DISCO_LEAF_SLOTS + 1, 9 * DISCO_LEAF_SLOTS - 1,
+	};
+	struct disco_pmap_table *pmap = test->priv;
+	unsigned long *slot;
+	unsigned int i;
+	pgoff_t gfn;
+
+	for (i = 0; i < ARRAY_SIZE(gfns); i++)
+		fill(test, gfns[i], 16 * (i + 1));
+	i = 0;
+	disco_pmap_for_each(pmap, slot, gfn, 0, 9 * DISCO_LEAF_SLOTS - 1) {
+		KUNIT_ASSERT_LT(test, i, ARRAY_SIZE(gfns) - 1);
+		KUNIT_EXPECT_EQ(test, gfn, gfns[i]);
+		KUNIT_EXPECT_EQ(test, *slot, 16 * (i + 1));
+		i++;
+	}
+	KUNIT_EXPECT_EQ(test, i, ARRAY_SIZE(gfns) - 1);
 	empty(pmap);
 }
 
@@ -131,6 +158,7 @@ static struct kunit_case pmap_cases[] = {
 	KUNIT_CASE(empty_has_no_slots),
 	KUNIT_CASE(slots_are_distinct),
 	KUNIT_CASE(next_walks_in_order),
+	KUNIT_CASE(walk_crosses_leaves),
 	KUNIT_CASE(free_leaves_keeps_edges),
 	KUNIT_CASE(metadata_is_counted),
 	{}

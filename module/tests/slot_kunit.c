@@ -114,12 +114,14 @@ static int share(struct kunit *test, unsigned int from, unsigned int to,
 {
 	struct slot_test *t = test->priv;
 	struct disco_vm *src = t->vm[from], *dst = t->vm[to];
+	unsigned long *slot;
 	int err;
 
 	filemap_invalidate_lock_two(src->inode->i_mapping,
 				    dst->inode->i_mapping);
-	err = disco_slot_share(src, gfn, disco_pmap_slot(src->pmap, gfn), dst,
-			       dst->pmap);
+	slot = disco_pmap_slot_alloc(dst->pmap, gfn);
+	err = slot ? disco_slot_share(src, gfn, disco_pmap_slot(src->pmap, gfn),
+				      dst, slot) : -ENOMEM;
 	filemap_invalidate_unlock_two(src->inode->i_mapping,
 				      dst->inode->i_mapping);
 	if (err == -ENOMEM)
