@@ -89,7 +89,7 @@ machine_options()
 	done
 	qemu+=(
 		-kernel "$dir/kernel" -initrd "$run/initrd.cpio"
-		-append "console=ttyS0 loglevel=7 panic=-1 oops=panic sysctl.kernel.hung_task_panic=1 apparmor=0 mitigations=off random.trust_cpu=on $(kernel_arguments) $append"
+		-append "console=ttyS0 loglevel=7 panic=-1 oops=panic sysctl.kernel.hung_task_panic=1 apparmor=0 mitigations=off no_timer_check random.trust_cpu=on $(kernel_arguments) $append"
 		-chardev "file,id=console,path=${console//,/,,}" -serial chardev:console
 		-device virtio-rng-pci
 		-drive "file=${image//,/,,},format=raw,if=virtio,snapshot=on,cache=unsafe"
