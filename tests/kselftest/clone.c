@@ -288,6 +288,34 @@ TEST_F(clone, many_users)
 			     USERS / 2 + 1, 10));
 }
 
+/* Past what the list of a page's users can hold, a clone gets a copy. */
+TEST_F(clone, more_users_than_can_be_listed)
+{
+	enum { USERS = 800 };
+	int vm = dt_create(&self->fs, "vm", dt_page);
+	char *at = dt_map(vm, dt_page), name[16];
+	long full = dt_counter("refused_users_full"), copies;
+	unsigned int listed;
+	int other = -1;
+
+	dt_fill(at, 1, 0);
+	for (int i = 0; i < USERS; i++) {
+		if (other >= 0)
+			dt_close(other);
+		snprintf(name, sizeof(name), "vm%d", i);
+		other = dt_create(&self->fs, name, 0);
+		ASSERT_OK(dt_clone(other, vm));
+	}
+	copies = dt_counter("refused_users_full") - full;
+	listed = dt_pmap(&self->fs, vm, 0).users;
+	EXPECT_LT(0, copies);
+	EXPECT_EQ(USERS + 1, listed + copies);
+	EXPECT_EQ(self->fs.before.machine_pages + 1 + copies,
+		  dt_counter("machine_pages"));
+	EXPECT_EQ(DISCO_PAGE_PRIVATE, dt_pmap(&self->fs, other, 0).state);
+	EXPECT_TRUE(dt_is_filled(dt_map(other, dt_page), 1, 0));
+}
+
 /* A page that a device may be writing to right now belongs to the source. */
 TEST_F(clone, pinned_page_is_copied)
 {

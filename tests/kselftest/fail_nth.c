@@ -274,10 +274,15 @@ FIXTURE_VARIANT_ADD(fail, open_and_map) {
 	act_open_and_map, nothing, .keeps_vm = true, .least = 3,
 };
 
+static int write_page(FIXTURE_DATA(fail) *self, int page)
+{
+	return pwrite(self->vm, self->buffer, dt_page, page * dt_page) ==
+	       dt_page ? 0 : -1;
+}
+
 static int act_write_hole(FIXTURE_DATA(fail) *self)
 {
-	return pwrite(self->vm, self->buffer, dt_page, 5 * dt_page) == dt_page ?
-	       0 : -1;
+	return write_page(self, 5);
 }
 
 static bool did_write_hole(FIXTURE_DATA(fail) *self)
@@ -291,8 +296,7 @@ FIXTURE_VARIANT_ADD(fail, write_hole) {
 
 static int act_write_shared(FIXTURE_DATA(fail) *self)
 {
-	return pwrite(self->vm, self->buffer, dt_page, 3 * dt_page) == dt_page ?
-	       0 : -1;
+	return write_page(self, 3);
 }
 
 static bool did_write_shared(FIXTURE_DATA(fail) *self)

@@ -117,7 +117,7 @@ TEST_F(rules, no_old_contents)
  * and what the device brings would be lost.
  */
 struct dma {
-	int disk;
+	int disk;		/* what the device reads from */
 	char *at;
 	bool stop;
 	unsigned long reads, lost;
@@ -325,6 +325,44 @@ TEST_F(rules, pmap_memmap_and_page_tables_agree)
 		EXPECT_EQ(divided / 12, pages);
 		ASSERT_TRUE(dt_check(self->fs.control, fds[0]));
 	}
+}
+
+struct guest {
+	int vm;
+	char *at;
+	bool stop;
+};
+
+static void *touch_and_punch(void *data)
+{
+	struct guest *guest = data;
+
+	while (!__atomic_load_n(&guest->stop, __ATOMIC_RELAXED)) {
+		for (int i = 0; i < 4; i++)
+			++*(volatile int *)(guest->at + i * dt_page);
+		if (dt_punch(guest->vm, 0, 4 * dt_page))
+			dt_die("punch");
+	}
+	return NULL;
+}
+
+/* Rule 4: a check of a mount in use finds nothing where nothing is wrong. */
+TEST_F(rules, check_raises_no_false_alarm)
+{
+	struct guest guest = { .vm = dt_create(&self->fs, "vm", 4 * dt_page) };
+	unsigned int checks = 0;
+	pthread_t thread;
+	bool ok = true;
+
+	guest.at = dt_map(guest.vm, 4 * dt_page);
+	ASSERT_OK(pthread_create(&thread, NULL, touch_and_punch, &guest));
+	for (double end = dt_now() + 4; ok && dt_now() < end; checks++)
+		ok = dt_check(self->fs.control, guest.vm);
+	EXPECT_TRUE(ok) {
+		TH_LOG("check number %u", checks);
+	}
+	__atomic_store_n(&guest.stop, true, __ATOMIC_RELAXED);
+	pthread_join(thread, NULL);
 }
 
 /* Rule 5: a killed monitor leaves its file, until that is unlinked. */
