@@ -192,6 +192,42 @@ TEST_F(map, views_agree)
 			EXPECT_TRUE(dt_is_filled(views[v] + i * dt_page, 1, i));
 }
 
+/* A view that has zero pages mapped loses them, in whatever way they go. */
+TEST_F(map, zero_pages_go)
+{
+	int other = dt_create(&self->fs, "other", SIZE);
+	char *at_other = dt_map(other, SIZE);
+
+	for (int i = 0; i < PAGES; i++)
+		dt_fill(at_other + i * dt_page, 1, i);
+	for (int how = 0; how < 3; how++) {
+		int vm = dt_create(&self->fs, "vm", SIZE);
+		char *at = dt_map(vm, SIZE), *view = dt_map(vm, SIZE);
+
+		EXPECT_TRUE(dt_is_zero(view, SIZE));
+		switch (how) {
+		case 0:
+			ASSERT_OK(dt_punch(vm, 0, SIZE));
+			break;
+		case 1:
+			ASSERT_OK(ftruncate(vm, 0));
+			ASSERT_OK(ftruncate(vm, SIZE));
+			break;
+		case 2:
+			ASSERT_OK(dt_clone(vm, other));
+			break;
+		}
+		for (int i = 0; i < PAGES && how < 2; i++)
+			dt_fill(at + i * dt_page, 1, i);
+		for (int i = 0; i < PAGES; i++)
+			EXPECT_TRUE(dt_is_filled(view + i * dt_page, 1, i));
+		dt_unmap(at, SIZE);
+		dt_unmap(view, SIZE);
+		dt_close(vm);
+		dt_unlink(&self->fs, "vm");
+	}
+}
+
 TEST_F(map, fork_shares)
 {
 	int vm = dt_create(&self->fs, "vm", SIZE);
