@@ -110,7 +110,7 @@ static void bench_measured(size_t bytes)
 		.scale = 1.0 / MIB * GIB / bytes,
 		.peer_name = "memfd",
 		.better = "lower",
-		.note = "fall of free memory less data and page tables: exact to some 0.5 MiB",
+		.note = "fall of free memory less data and page tables; one run strays by some MiB",
 	}, &samples);
 }
 
