@@ -123,10 +123,37 @@ static bool check_vm(struct walk *walk, struct disco_vm *vm)
 	return true;
 }
 
+/*
+ * Compares the mount's counter with the pages that were found, if it can: not
+ * when a page changed its state since @before was read, and not while one is on
+ * its way.
+ */
+static void check_totals(struct walk *walk, struct disco_sb *sbi, u64 before)
+{
+	u64 used = percpu_counter_sum(&sbi->used);
+
+	/*
+	 * A page that is counted in @used and not in its slot, or the other way
+	 * round, is unsettled still, or else its transition is seen below.
+	 * Both pair with smp_wmb() in disco_unsettle() and disco_settle().
+	 */
+	smp_rmb();
+	if (disco_counter_sum(DISCO_unsettled))
+		return;
+	/* As above. */
+	smp_rmb();
+	if (disco_transitions_sum() != before)
+		return;
+	walk->check->out_totals_checked = 1;
+	if (used != walk->machine)
+		violated(walk, DISCO_CHECK_MOUNT_COUNT, NULL, 0, NULL,
+			 walk->machine, used);
+}
+
 static int check_mount(struct super_block *sb, struct disco_check *check)
 {
 	struct walk walk = { .check = check };
-	u64 before = disco_transitions_sum(), used;
+	u64 before = disco_transitions_sum();
 	unsigned long id = 1;
 	struct inode *inode;
 	bool ok = true;
@@ -140,14 +167,8 @@ static int check_mount(struct super_block *sb, struct disco_check *check)
 		if (fatal_signal_pending(current))
 			return -EINTR;
 	}
-	if (!ok)
-		return 0;
-
-	used = percpu_counter_sum(&disco_sb(sb)->used);
-	check->out_totals_checked = before == disco_transitions_sum();
-	if (check->out_totals_checked && used != walk.machine)
-		violated(&walk, DISCO_CHECK_MOUNT_COUNT, NULL, 0, NULL,
-			 walk.machine, used);
+	if (ok)
+		check_totals(&walk, disco_sb(sb), before);
 	return 0;
 }
 
@@ -183,6 +204,7 @@ int disco_check(void *req)
 	check->out_found = 0;
 	check->out_vms = 0;
 	check->out_pages = 0;
+	check->out_totals_checked = 0;
 
 	/* A page of a clone in the making lists a user that has no slot yet. */
 	down_write(&disco_sb(sb)->check_lock);

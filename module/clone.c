@@ -9,29 +9,26 @@
 static int share_all(struct disco_vm *src, struct disco_vm *dst,
 		     struct disco_pmap_table *pmap)
 {
-	unsigned long *slot, *dst_slot = NULL;
-	pgoff_t gfn, leaf = ULONG_MAX, end = disco_vm_pages(src);
+	pgoff_t gfn = 0, last, end = disco_vm_pages(src);
+	unsigned long *slot, *dst_slot;
 	int err;
 
 	/* One flush for all; slots mapped again before their turn take one. */
 	disco_vm_zap(src, 0, end);
-	disco_pmap_for_each(src->pmap, slot, gfn, 0, end) {
+	while ((slot = disco_pmap_next(src->pmap, NULL, &gfn, end))) {
 		if (fatal_signal_pending(current))
 			return -EINTR;
-		/* Both tables have leaves at the same places. */
-		if (gfn / DISCO_LEAF_SLOTS != leaf) {
-			leaf = gfn / DISCO_LEAF_SLOTS;
-			dst_slot = disco_pmap_slot_alloc(pmap, gfn);
-			if (!dst_slot) {
-				disco_refuse(DISCO_refused_nomem, dst, gfn);
-				return -ENOMEM;
-			}
-			dst_slot -= gfn % DISCO_LEAF_SLOTS;
+		dst_slot = disco_pmap_slot_alloc(pmap, gfn);
+		if (!dst_slot) {
+			disco_refuse(DISCO_refused_nomem, dst, gfn);
+			return -ENOMEM;
 		}
-		err = disco_slot_share(src, gfn, slot, dst,
-				       dst_slot + gfn % DISCO_LEAF_SLOTS);
+		last = min_t(pgoff_t, end, round_up(gfn + 1, DISCO_LEAF_SLOTS));
+		err = disco_slot_share(src, gfn, slot, last - gfn, dst,
+				       dst_slot);
 		if (err)
 			return err;
+		gfn = last;
 		cond_resched();
 	}
 	return 0;

@@ -41,11 +41,14 @@
 
 /*
  * How much there is now:
- * machine_pages	pages that VMs have, each counted once
+ * unsettled		pages on their way into a slot or out of one, whose slot
+ *			and counters need not agree
+ * machine_pages	pages that VMs have, each counted once, and unsettled ones
  * metadata_bytes	leaves of pmaps and lists of users
  * vms			files in ram/
  */
 #define DISCO_GAUGES(X)			\
+	X(unsettled)			\
 	X(machine_pages)		\
 	X(metadata_bytes)		\
 	X(vms)
@@ -77,6 +80,30 @@ DECLARE_PER_CPU(struct disco_counters, disco_counters);
 static inline void disco_count(enum disco_counter counter, s64 n)
 {
 	this_cpu_add(disco_counters.value[counter], n);
+}
+
+/**
+ * disco_unsettle() - a page begins its way into a slot or out of one
+ *
+ * Context: any; before a counter or slot changes.
+ */
+static inline void disco_unsettle(void)
+{
+	disco_count(DISCO_unsettled, 1);
+	/* Pairs with smp_rmb() in check_totals(). */
+	smp_wmb();
+}
+
+/**
+ * disco_settle() - the page is there, or gone
+ *
+ * Context: any; after all is changed and the transition is counted.
+ */
+static inline void disco_settle(void)
+{
+	/* Pairs with smp_rmb() in check_totals(). */
+	smp_wmb();
+	disco_count(DISCO_unsettled, -1);
 }
 
 struct disco_vm;

@@ -246,7 +246,8 @@ vm_fault_t disco_slot_map_zero(struct disco_vm *vm, unsigned long *slot,
 			       struct vm_fault *vmf);
 void disco_slot_drop(struct disco_vm *vm, pgoff_t gfn, unsigned long *slot);
 int disco_slot_share(struct disco_vm *src, pgoff_t gfn, unsigned long *slot,
-		     struct disco_vm *dst, unsigned long *dst_slot);
+		     unsigned int nr, struct disco_vm *dst,
+		     unsigned long *dst_slot);
 
 /* page.c: machine pages */
 
@@ -256,6 +257,7 @@ struct folio *disco_zero_folio(int node);
 struct folio *disco_folio_alloc(struct disco_vm *vm, pgoff_t gfn,
 				struct vm_area_struct *vma, unsigned long addr,
 				gfp_t gfp, int *err);
+void disco_folio_discard(struct disco_vm *vm, struct folio *folio);
 void disco_folio_free(struct disco_vm *vm, struct folio *folio);
 void disco_folio_copy(struct folio *dst, struct folio *src);
 

@@ -5,8 +5,9 @@
  * walks.)
  *
  * There is no table by frame number. The first user is packed into
- * folio->private, so a private page costs nothing here; further users are in a
- * list that folio->index points to. Order has no meaning.
+ * folio->private, so a private page costs nothing here; a second one is packed
+ * into folio->index, so neither does a first clone; from three on, all but the
+ * first are in a list that folio->index points to. Order has no meaning.
  *
  * A reader who came from a bare frame number cannot trust folio->private: it
  * takes it as a hint and believes it when the pmap slot that it names holds the
@@ -18,11 +19,15 @@
 
 #include "disco.h"
 
-#define FIRST_MAGIC	0xd15cUL
-#define FIRST_VM_SHIFT	DISCO_GFN_BITS
-#define FIRST_MAGIC_SHIFT 48
+#define USER_VM_SHIFT	DISCO_GFN_BITS
+#define USER_BITS	(DISCO_GFN_BITS + 16)
+#define FIRST_MAGIC	(0xd15cUL << USER_BITS)
 
-/* Users after the first. */
+/* In folio->index: a user, not a list. */
+#define SECOND		1UL
+#define SECOND_SHIFT	1
+
+/* Users after the first, if there are more than two. */
 struct users {
 	u16 nr;
 	u16 max;
@@ -100,9 +105,34 @@ void disco_memmap_cache_destroy(void)
 	}
 }
 
+static unsigned long pack(struct disco_user user)
+{
+	return (unsigned long)user.vm << USER_VM_SHIFT | user.gfn;
+}
+
+static struct disco_user unpack(unsigned long word)
+{
+	return (struct disco_user){ .vm = word >> USER_VM_SHIFT, .gfn = word };
+}
+
+static void set_first(struct folio *folio, struct disco_user user)
+{
+	folio->private = (void *)(FIRST_MAGIC | pack(user));
+}
+
+static void set_second(struct folio *folio, struct disco_user user)
+{
+	folio->index = pack(user) << SECOND_SHIFT | SECOND;
+}
+
+static bool has_second(struct folio *folio)
+{
+	return folio->index & SECOND;
+}
+
 static struct users *users_of(struct folio *folio)
 {
-	return (struct users *)folio->index;
+	return has_second(folio) ? NULL : (struct users *)folio->index;
 }
 
 static void free_users(struct users *users)
@@ -113,7 +143,7 @@ static void free_users(struct users *users)
 	kmem_cache_free(caches[class], users);
 }
 
-/* A list with room for one more, or NULL. */
+/* A list with room for one user more than are in @old, or NULL. */
 static struct users *grow_users(struct users *old)
 {
 	unsigned int class = old ? class_of(old) + 1 : 0;
@@ -131,13 +161,6 @@ static struct users *grow_users(struct users *old)
 		free_users(old);
 	}
 	return users;
-}
-
-static void set_first(struct folio *folio, struct disco_user user)
-{
-	folio->private = (void *)(FIRST_MAGIC << FIRST_MAGIC_SHIFT |
-				  (unsigned long)user.vm << FIRST_VM_SHIFT |
-				  user.gfn);
 }
 
 /**
@@ -164,10 +187,9 @@ bool disco_memmap_ours(struct folio *folio, struct disco_user *first)
 {
 	unsigned long word = (unsigned long)READ_ONCE(folio->private);
 
-	if (word >> FIRST_MAGIC_SHIFT != FIRST_MAGIC)
+	if (word >> USER_BITS != FIRST_MAGIC >> USER_BITS)
 		return false;
-	first->vm = word >> FIRST_VM_SHIFT;
-	first->gfn = word;
+	*first = unpack(word);
 	return true;
 }
 
@@ -185,7 +207,7 @@ unsigned int disco_memmap_count(struct folio *folio)
 	VM_WARN_ON_ONCE_FOLIO(!folio_test_locked(folio), folio);
 	if (!disco_memmap_ours(folio, &first))
 		return 0;
-	return 1 + (users ? users->nr : 0);
+	return 1 + (users ? users->nr : has_second(folio));
 }
 
 /**
@@ -199,6 +221,8 @@ struct disco_user disco_memmap_get(struct folio *folio, unsigned int i)
 {
 	struct disco_user first = {};
 
+	if (i && has_second(folio))
+		return unpack(folio->index >> SECOND_SHIFT);
 	if (i)
 		return users_of(folio)->user[i - 1];
 	disco_memmap_ours(folio, &first);
@@ -219,13 +243,18 @@ int disco_memmap_add(struct folio *folio, struct disco_user user)
 	struct users *users = users_of(folio);
 
 	VM_WARN_ON_ONCE_FOLIO(!folio_test_locked(folio), folio);
-	if (users && users->max == class_max(ARRAY_SIZE(classes) - 1) &&
-	    users->nr == users->max)
+	if (!folio->index) {
+		set_second(folio, user);
+		return 0;
+	}
+	if (users && users->nr == class_max(ARRAY_SIZE(classes) - 1))
 		return -EMLINK;
 	if (!users || users->nr == users->max) {
 		users = grow_users(users);
 		if (!users)
 			return -ENOMEM;
+		if (has_second(folio))
+			users->user[users->nr++] = disco_memmap_get(folio, 1);
 		folio->index = (unsigned long)users;
 	}
 	users->user[users->nr++] = user;
@@ -262,13 +291,16 @@ unsigned int disco_memmap_del(struct folio *folio, struct disco_user user)
 		folio->private = NULL;
 		return 0;
 	}
-	last = users->user[--users->nr];
+	/* The last one takes its place. */
+	last = disco_memmap_get(folio, nr - 1);
 	if (!i)
 		set_first(folio, last);
-	else if (i - 1 < users->nr)
+	else if (i < nr - 1)
 		users->user[i - 1] = last;
-	if (!users->nr) {
+	if (!users) {
 		folio->index = 0;
+	} else if (--users->nr == 1) {
+		set_second(folio, users->user[0]);
 		free_users(users);
 	}
 	return nr - 1;
@@ -278,7 +310,7 @@ unsigned int disco_memmap_del(struct folio *folio, struct disco_user user)
  * disco_memmap_bytes() - what the list of users costs
  * @folio: page of a VM, locked
  *
- * Return: bytes, 0 for a page with one user.
+ * Return: bytes, 0 for a page with one or two users.
  */
 size_t disco_memmap_bytes(struct folio *folio)
 {

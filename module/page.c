@@ -108,7 +108,8 @@ static bool charge(struct disco_sb *sbi)
  *
  * Context: may sleep; holds no slot lock and no folio lock, for reclaim can
  * take long.
- * Return: an unlocked folio with one reference, in no slot, or NULL.
+ * Return: an unlocked folio with one reference, in no slot, or NULL. Whoever
+ * puts it into a slot calls disco_settle().
  */
 struct folio *disco_folio_alloc(struct disco_vm *vm, pgoff_t gfn,
 				struct vm_area_struct *vma, unsigned long addr,
@@ -116,7 +117,9 @@ struct folio *disco_folio_alloc(struct disco_vm *vm, pgoff_t gfn,
 {
 	struct folio *folio;
 
+	disco_unsettle();
 	if (!charge(disco_vm_sb(vm))) {
+		disco_settle();
 		disco_refuse(DISCO_refused_limit, vm, gfn);
 		*err = -ENOSPC;
 		return NULL;
@@ -129,6 +132,7 @@ struct folio *disco_folio_alloc(struct disco_vm *vm, pgoff_t gfn,
 		folio = folio_alloc(gfp, 0);
 	if (!folio) {
 		percpu_counter_dec(&disco_vm_sb(vm)->used);
+		disco_settle();
 		disco_refuse(DISCO_refused_nomem, vm, gfn);
 		*err = -ENOMEM;
 		return NULL;
@@ -138,9 +142,22 @@ struct folio *disco_folio_alloc(struct disco_vm *vm, pgoff_t gfn,
 }
 
 /**
- * disco_folio_free() - drop a machine page that has no user
- * @vm: the VM that had it last
+ * disco_folio_discard() - give back a page that was not needed in the end
+ * @vm: the VM it was allocated for
  * @folio: the page, in no slot
+ *
+ * Context: any.
+ */
+void disco_folio_discard(struct disco_vm *vm, struct folio *folio)
+{
+	disco_folio_free(vm, folio);
+	disco_settle();
+}
+
+/**
+ * disco_folio_free() - drop a machine page that has no user any more
+ * @vm: the VM that had it last
+ * @folio: the page
  *
  * Drops the reference of disco_folio_alloc(). Somebody who has it pinned keeps
  * the memory; for us it is gone.

@@ -98,6 +98,7 @@ static bool fill(struct disco_vm *vm, pgoff_t gfn, unsigned long *slot,
 	disco_count_page(state == DISCO_PAGE_ZERO ? DISCO_zero_to_private :
 						    DISCO_hole_to_private,
 			 vm, gfn, folio);
+	disco_settle();
 	return true;
 }
 
@@ -156,6 +157,7 @@ static void replace(struct disco_vm *vm, pgoff_t gfn, unsigned long *slot,
 	percpu_counter_dec(&vm->nr_shared);
 	percpu_counter_inc(&vm->nr_private);
 	disco_count_page(DISCO_shared_to_private_copy, vm, gfn, new);
+	disco_settle();
 }
 
 /**
@@ -223,7 +225,7 @@ int disco_slot_get_private(struct disco_vm *vm, pgoff_t gfn,
 
 	*foliop = folio;
 	if (new)
-		disco_folio_free(vm, new);
+		disco_folio_discard(vm, new);
 	return 0;
 }
 
@@ -288,6 +290,7 @@ void disco_slot_drop(struct disco_vm *vm, pgoff_t gfn, unsigned long *slot)
 	/* The slot's reference keeps it: nobody else can change the slot. */
 	folio = disco_slot_folio(value);
 	shared = disco_slot_state(value) == DISCO_PAGE_SHARED;
+	disco_unsettle();
 	folio_lock(folio);
 	/*
 	 * A fault that had the page locked when the caller unmapped the range
@@ -303,9 +306,17 @@ void disco_slot_drop(struct disco_vm *vm, pgoff_t gfn, unsigned long *slot)
 	/* Unlocked while there is a reference: leave() drops the slot's. */
 	folio_get(folio);
 	leave(vm, gfn, folio);
+	disco_settle();
 	folio_unlock(folio);
 	folio_put(folio);
 }
+
+/* What sharing a run of slots adds to the counters of its two VMs. */
+struct share_run {
+	long src_became_shared;
+	long dst_shared;
+	long dst_copied;
+};
 
 /* Private to shared; @folio is locked. False if somebody has it pinned. */
 static bool make_shared(struct disco_vm *vm, pgoff_t gfn, unsigned long *slot,
@@ -320,9 +331,6 @@ static bool make_shared(struct disco_vm *vm, pgoff_t gfn, unsigned long *slot,
 	}
 	set_slot(slot, disco_slot_value(folio, DISCO_PAGE_SHARED));
 	folio_ref_unfreeze(folio, 1);
-
-	percpu_counter_dec(&vm->nr_private);
-	percpu_counter_inc(&vm->nr_shared);
 	disco_count_page(DISCO_private_to_shared, vm, gfn, folio);
 	return true;
 }
@@ -340,65 +348,91 @@ static int copy_slot(struct folio *folio, struct disco_vm *dst, pgoff_t gfn,
 	disco_folio_copy(new, folio);
 	disco_memmap_init(new, disco_user(dst, gfn));
 	set_slot(dst_slot, disco_slot_value(new, DISCO_PAGE_PRIVATE));
-	percpu_counter_inc(&dst->nr_private);
 	disco_count_page(DISCO_hole_to_private, dst, gfn, new);
+	disco_settle();
 	return 0;
 }
 
+/* 1 if @dst has the page now, 0 if it needs a copy, or -ENOMEM. */
+static int share_slot(struct disco_vm *src, pgoff_t gfn, unsigned long *slot,
+		      struct disco_vm *dst, unsigned long *dst_slot,
+		      struct share_run *run)
+{
+	unsigned long value = READ_ONCE(*slot);
+	struct folio *folio = disco_slot_folio(value);
+	int ret = 0;
+
+	folio_lock(folio);
+	if (disco_slot_state(value) == DISCO_PAGE_PRIVATE) {
+		if (!make_shared(src, gfn, slot, folio))
+			goto unlock;
+		run->src_became_shared++;
+	}
+	ret = disco_memmap_add(folio, disco_user(dst, gfn));
+	if (ret) {
+		disco_refuse(ret == -EMLINK ? DISCO_refused_users_full :
+					      DISCO_refused_nomem, dst, gfn);
+		ret = ret == -EMLINK ? 0 : ret;
+		goto unlock;
+	}
+	folio_get(folio);
+	set_slot(dst_slot, disco_slot_value(folio, DISCO_PAGE_SHARED));
+	disco_count_page(DISCO_hole_to_shared, dst, gfn, folio);
+	ret = 1;
+unlock:
+	folio_unlock(folio);
+	return ret;
+}
+
 /**
- * disco_slot_share() - give another VM the page of a slot, copy-on-write
- * @src: VM that has the page; its mappings have been zapped
- * @gfn: the page's gfn, in both VMs
- * @slot: its slot, not a hole
- * @dst: VM that gets it
- * @dst_slot: its slot, a hole, in a table that nobody else can reach yet
+ * disco_slot_share() - give another VM the pages of a run, copy-on-write
+ * @src: VM that has the pages; its mappings have been zapped
+ * @gfn: first gfn, the same in both VMs
+ * @slot: its slot
+ * @nr: how many slots, all in one leaf
+ * @dst: VM that gets them
+ * @dst_slot: slot of @gfn, a run of holes in a table that nobody else can reach
  *
  * A page that somebody has pinned, or that has as many users as it can, is
- * copied. On an error @dst_slot is a hole, and @src at worst a page in state
- * shared with one user, which its next write takes back.
+ * copied. After an error some of the run may be shared: the caller drops
+ * @dst's table, and @src has at worst pages in state shared with one user, which
+ * its next writes take back.
  *
  * Context: invalidate_lock of both VMs held exclusive. May sleep.
  * Return: 0, -ENOMEM or -ENOSPC.
  */
 int disco_slot_share(struct disco_vm *src, pgoff_t gfn, unsigned long *slot,
-		     struct disco_vm *dst, unsigned long *dst_slot)
+		     unsigned int nr, struct disco_vm *dst,
+		     unsigned long *dst_slot)
 {
-	unsigned long value = READ_ONCE(*slot);
-	struct folio *folio;
-	int err;
+	struct share_run run = {};
+	int ret = 0;
 
 	lockdep_assert_held_write(&src->inode->i_mapping->invalidate_lock);
 	lockdep_assert_held_write(&dst->inode->i_mapping->invalidate_lock);
-	if (!disco_slot_filled(value))
-		return 0;
-
-	folio = disco_slot_folio(value);
-	folio_lock(folio);
-	if (disco_slot_state(value) == DISCO_PAGE_PRIVATE &&
-	    !make_shared(src, gfn, slot, folio)) {
-		/*
-		 * Not mapped, so nothing writes to it but the one who has it
-		 * pinned, and that one's order with us is nobody's business.
-		 */
-		folio_unlock(folio);
-		return copy_slot(folio, dst, gfn, dst_slot);
-	}
-
-	err = disco_memmap_add(folio, disco_user(dst, gfn));
-	if (err) {
-		folio_unlock(folio);
-		if (err == -EMLINK) {
-			disco_refuse(DISCO_refused_users_full, dst, gfn);
-			return copy_slot(folio, dst, gfn, dst_slot);
+	for (; nr; nr--, gfn++, slot++, dst_slot++) {
+		if (!disco_slot_filled(READ_ONCE(*slot)))
+			continue;
+		ret = share_slot(src, gfn, slot, dst, dst_slot, &run);
+		if (ret > 0) {
+			run.dst_shared++;
+			continue;
 		}
-		disco_refuse(DISCO_refused_nomem, dst, gfn);
-		return err;
+		/*
+		 * Who has the page pinned may write to it during the copy; its
+		 * order with the clone is nobody's business.
+		 */
+		if (!ret)
+			ret = copy_slot(disco_slot_folio(READ_ONCE(*slot)), dst,
+					gfn, dst_slot);
+		if (ret)
+			break;
+		run.dst_copied++;
 	}
-	folio_get(folio);
-	set_slot(dst_slot, disco_slot_value(folio, DISCO_PAGE_SHARED));
-	folio_unlock(folio);
 
-	percpu_counter_inc(&dst->nr_shared);
-	disco_count_page(DISCO_hole_to_shared, dst, gfn, folio);
-	return 0;
+	percpu_counter_sub(&src->nr_private, run.src_became_shared);
+	percpu_counter_add(&src->nr_shared, run.src_became_shared);
+	percpu_counter_add(&dst->nr_shared, run.dst_shared);
+	percpu_counter_add(&dst->nr_private, run.dst_copied);
+	return min(ret, 0);
 }

@@ -121,7 +121,7 @@ static int share(struct kunit *test, unsigned int from, unsigned int to,
 				    dst->inode->i_mapping);
 	slot = disco_pmap_slot_alloc(dst->pmap, gfn);
 	err = slot ? disco_slot_share(src, gfn, disco_pmap_slot(src->pmap, gfn),
-				      dst, slot) : -ENOMEM;
+				      1, dst, slot) : -ENOMEM;
 	filemap_invalidate_unlock_two(src->inode->i_mapping,
 				      dst->inode->i_mapping);
 	if (err == -ENOMEM)
