@@ -1,0 +1,63 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# build.sh OUTPUT - QEMU with the project's patches, in directory OUTPUT.
+#
+# The result is cached by the hash of all that goes into it: source, patches,
+# the L2TLB's header, options, this script, the versions of compiler and
+# libraries. The cache may be deleted at any time.
+set -euo pipefail
+
+here=$(cd "$(dirname "$0")" && pwd)
+header=$here/../../module/uapi/linux/disco_l2tlb.h
+cache=${DISCO_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/disco}/qemu
+
+die() { echo "qemu: $*" >&2; exit 1; }
+
+# Lines of a file without comments and blanks
+words() { sed 's/#.*//; /^[[:space:]]*$/d' "$1"; }
+
+[ $# -eq 1 ] || die "usage: build.sh OUTPUT"
+out=$1
+mapfile -t packages < <(words "$here/packages")
+mapfile -t options < <(words "$here/configure-options")
+# shellcheck disable=SC2016 # dpkg-query's format
+versions=$(dpkg-query -W -f '${Package} ${Version} ${Status}\n' "${packages[@]}" 2>&1) ||
+	die "packages are missing: apt-get install ${packages[*]}"
+
+key=$({
+	cat "$here"/{build.sh,version,source.sha256,configure-options} "$header" \
+		"$here"/patches/*.patch
+	echo "$versions"
+} | sha256sum | cut -c1-24)
+if [ "$(cat "$out/key" 2>/dev/null)" = "$key" ]; then
+	exit 0
+fi
+
+mkdir -p "$cache" "$out"
+exec 9>"$cache/lock"
+flock 9
+if [ ! -e "$cache/$key/bin/qemu-system-mips64el" ]; then
+	echo "qemu: building $(<"$here/version") with our patches; this takes some minutes" >&2
+	"$here/fetch.sh" "$cache/source"
+	work=$(mktemp -d "$cache/build.XXXXXX")
+	trap 'rm -rf "$work"' EXIT
+	log=$cache/build.log
+	{
+		dpkg-source --no-check -x "$cache"/source/*.dsc "$work/qemu"
+		for patch in "$here"/patches/*.patch; do
+			patch -d "$work/qemu" -p1 -F0 --no-backup-if-mismatch <"$patch"
+		done
+		cp "$header" "$work/qemu/linux-headers/linux/"
+		mkdir "$work/build"
+		cd "$work/build"
+		../qemu/configure "${options[@]}"
+		ninja -j "${DISCO_JOBS:-$(nproc)}" qemu-system-mips64el
+		mkdir -p "$work/result/bin" "$work/result/include"
+		strip -o "$work/result/bin/qemu-system-mips64el" qemu-system-mips64el
+		cp ../qemu/include/qemu/qemu-plugin.h "$work/result/include/"
+	} >"$log" 2>&1 || { tail -n 30 "$log" >&2; die "the build failed; all of it is in $log"; }
+	mv -T "$work/result" "$cache/$key"
+fi
+cp -r --reflink=auto "$cache/$key/." "$out/"
+echo "$key" >"$out/key"
