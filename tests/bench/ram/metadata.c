@@ -16,7 +16,12 @@
 
 static struct disco_vm_stat vm_stat(const struct ram *ram)
 {
-	struct disco_vm_stat stat = { .size = sizeof(stat), .vm_fd = ram->fd };
+	/* Lists of users are in out_metadata only with this flag. */
+	struct disco_vm_stat stat = {
+		.size = sizeof(stat),
+		.flags = DISCO_VM_STAT_MACHINE,
+		.vm_fd = ram->fd,
+	};
 
 	if (ioctl(env.disco_fd, DISCO_VM_STAT, &stat))
 		die("DISCO_VM_STAT: %s", strerror(errno));
