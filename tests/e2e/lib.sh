@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+#
+# Guests under libvirt, for the demo and the end-to-end test. Both run in the
+# lab: disco.ko is loaded and its file system mounted on $disco.
+
+tree=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+disco=${DISCO_MOUNT:-/run/disco}
+ram=$disco/ram
+image=$tree/build/guest
+work=$(mktemp -d /tmp/disco-e2e.XXXXXX)
+
+# say WORD...: a line with the seconds since the start.
+say() {
+	printf '%4d s  %s\n' "$SECONDS" "$*"
+}
+
+# wait_for SECONDS COMMAND...: until COMMAND succeeds.
+wait_for() {
+	local deadline=$((SECONDS + $1))
+
+	shift
+	until "$@"; do
+		((SECONDS < deadline)) || return 1
+		sleep 0.2
+	done
+}
+
+# Starts libvirtd with settings of our own under $work; what it says goes to
+# $work/libvirtd.log. Only emulators of the guests' kind are shown to it, as it
+# starts each one it finds to ask what it can do.
+start_libvirt() {
+	mkdir -p "$work/bin" "$ram"
+	ln -sf "$(type -P qemu-system-mips64el)" "$work/bin/"
+	cat >/etc/libvirt/qemu.conf <<-EOF
+		# Memory of guests is made of files below this folder.
+		memory_backing_dir = "$ram"
+		user = "root"
+		group = "root"
+		remember_owner = 0
+		security_driver = "none"
+		namespaces = []
+		stdio_handler = "file"
+	EOF
+	PATH=$work/bin:/usr/sbin \
+		libvirtd >"$work/libvirtd.log" 2>&1 &
+	libvirtd=$!
+	wait_for 120 virsh -q list >"$work/virsh.log" 2>&1 || {
+		tail -n 5 "$work/libvirtd.log" "$work/virsh.log" >&2
+		return 1
+	}
+}
+
+stop_libvirt() {
+	kill "$libvirtd" && wait "$libvirtd"
+}
+
+# define_guest NAME JOB CPU: makes the disks and the XML of a guest that will run
+# the script "run" of the folder JOB; see Documentation/examples for the rest.
+# Its threads stay on one CPU, hence on one node, and its translated code warm.
+define_guest() {
+	qemu-img create -q -f qcow2 -F raw -b "$image/root.ext4" "$work/$1.qcow2"
+	tar -cf "$work/$1.tar" -C "$2" .
+	sed -e "s/mercury/$1/g" -e "s:/var/lib/disco/$1:$work/$1:" \
+		-e "s:/var/lib/disco/:$image/:" -e "s:<vcpu>:<vcpu placement='static' cpuset='$3'>:" \
+		"$tree/Documentation/examples/mips64el-guest.xml" >"$work/$1.xml"
+}
+
+# The memory of a guest, as libvirt names it.
+ram_file() {
+	local file
+
+	for file in "$ram"/libvirt/qemu/*-"$1"/*.ram; do
+		[[ -e $file ]] && printf '%s\n' "$file"
+	done
+}
+
+# console NAME: what the guest has written on its console so far.
+console() {
+	[[ ! -e $work/$1.log ]] || tr -d '\r' <"$work/$1.log"
+}
+
+# console_has NAME PATTERN [COUNT]: at least COUNT lines match.
+console_has() {
+	(($(console "$1" | grep -acE -- "$2") >= ${3:-1}))
+}
+
+# lines_on_console NAME PATTERN: how many match so far.
+lines_on_console() {
+	console "$1" | grep -acE -- "$2" || true
+}
+
+# Bytes of memory behind a file.
+footprint() {
+	echo $(($(stat -c '%b * %B' "$1")))
+}
+
+# vm_json PATH FIELD [FILE]: a number of discoctl's about the memory file PATH.
+vm_json() {
+	discoctl -j vm list | jq -e --arg path "${1#"$ram/"}" '.vms[] | select(.path == $path)'".$2"
+}
