@@ -8,6 +8,7 @@
 #include <generated/utsrelease.h>
 
 #include "disco.h"
+#include "tests/kunit.h"
 
 static struct miscdevice disco_dev = {
 	.minor = MISC_DYNAMIC_MINOR,
@@ -38,13 +39,19 @@ static int __init disco_init(void)
 	err = misc_register(&disco_dev);
 	if (err)
 		goto err_cache;
-	/* Last: from here on there can be VMs. */
+	/* From here on there can be VMs. */
 	err = register_filesystem(&disco_fs_type);
 	if (err)
 		goto err_dev;
+	err = disco_kunit_init();
+	if (err)
+		goto err_fs;
 	pr_info("disco: version %s\n", DISCO_VERSION);
 	return 0;
 
+err_fs:
+	unregister_filesystem(&disco_fs_type);
+	rcu_barrier();
 err_dev:
 	misc_deregister(&disco_dev);
 err_cache:
@@ -56,6 +63,7 @@ err_zero:
 
 static void __exit disco_exit(void)
 {
+	disco_kunit_exit();
 	unregister_filesystem(&disco_fs_type);
 	misc_deregister(&disco_dev);
 	/* Inodes and VMs of the last mount are freed by RCU callbacks. */

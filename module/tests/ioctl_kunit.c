@@ -3,6 +3,7 @@
 
 #include "../disco.h"
 #include "../ioctl.h"
+#include "kunit.h"
 
 /*
  * Sizes are a promise to programs built against the header: a row changes only
@@ -51,9 +52,7 @@ static struct kunit_case ioctl_cases[] = {
 	{}
 };
 
-static struct kunit_suite ioctl_suite = {
+struct kunit_suite disco_ioctl_suite = {
 	.name = "disco-ioctl",
 	.test_cases = ioctl_cases,
 };
-
-kunit_test_suite(ioctl_suite);

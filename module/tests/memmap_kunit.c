@@ -2,6 +2,7 @@
 #include <kunit/test.h>
 
 #include "../disco.h"
+#include "kunit.h"
 
 static int memmap_init(struct kunit *test)
 {
@@ -141,11 +142,9 @@ static struct kunit_case memmap_cases[] = {
 	{}
 };
 
-static struct kunit_suite memmap_suite = {
+struct kunit_suite disco_memmap_suite = {
 	.name = "disco-memmap",
 	.init = memmap_init,
 	.exit = memmap_exit,
 	.test_cases = memmap_cases,
 };
-
-kunit_test_suite(memmap_suite);

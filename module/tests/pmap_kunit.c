@@ -2,6 +2,7 @@
 #include <kunit/test.h>
 
 #include "../disco.h"
+#include "kunit.h"
 
 static int pmap_init(struct kunit *test)
 {
@@ -164,10 +165,8 @@ static struct kunit_case pmap_cases[] = {
 	{}
 };
 
-static struct kunit_suite pmap_suite = {
+struct kunit_suite disco_pmap_suite = {
 	.name = "disco-pmap",
 	.init = pmap_init,
 	.test_cases = pmap_cases,
 };
-
-kunit_test_suite(pmap_suite);

@@ -4,6 +4,7 @@
 #include <linux/mount.h>
 
 #include "../disco.h"
+#include "kunit.h"
 
 #define NR_VMS 3
 
@@ -264,11 +265,9 @@ static struct kunit_case slot_cases[] = {
 	{}
 };
 
-static struct kunit_suite slot_suite = {
+struct kunit_suite disco_slot_suite = {
 	.name = "disco-slot",
 	.init = slot_init,
 	.exit = slot_exit,
 	.test_cases = slot_cases,
 };
-
-kunit_test_suite(slot_suite);
