@@ -81,6 +81,7 @@
  * @pagemask: the PageMask register: 0 for 4 KiB, 0x6000 for 16 KiB, ...
  * @global: matches every tag
  * @ehinv: the entry is marked invalid as a whole and matches nothing
+ * @pad: zero
  */
 struct disco_l2tlb_pair {
 	__u64 vpn;
