@@ -171,7 +171,10 @@ static void enter_root(void)
 	must_mount("sys", "/sys", "sysfs", NULL);
 	must_mount("run", "/run", "tmpfs", "mode=755");
 	must_mount("tmp", "/tmp", "tmpfs", "mode=1777");
-	mkdir("/dev/pts", 0755);
+	if (symlink("/proc/self/fd", "/dev/fd") < 0 || symlink("fd/0", "/dev/stdin") < 0 ||
+	    symlink("fd/1", "/dev/stdout") < 0 || symlink("fd/2", "/dev/stderr") < 0 ||
+	    mkdir("/dev/pts", 0755) < 0)
+		die("cannot fill /dev");
 	must_mount("devpts", "/dev/pts", "devpts", NULL);
 }
 

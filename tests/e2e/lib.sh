@@ -52,7 +52,10 @@ start_libvirt() {
 }
 
 stop_libvirt() {
-	kill "$libvirtd" && wait "$libvirtd"
+	if [[ ${libvirtd:-} ]]; then
+		kill "$libvirtd" 2>/dev/null || true
+		wait "$libvirtd" || true
+	fi
 }
 
 # define_guest NAME JOB CPU: makes the disks and the XML of a guest that will run
@@ -62,7 +65,7 @@ define_guest() {
 	qemu-img create -q -f qcow2 -F raw -b "$image/root.ext4" "$work/$1.qcow2"
 	tar -cf "$work/$1.tar" -C "$2" .
 	sed -e "s/mercury/$1/g" -e "s:/var/lib/disco/$1:$work/$1:" \
-		-e "s:/var/lib/disco/:$image/:" -e "s:<vcpu>:<vcpu placement='static' cpuset='$3'>:" \
+		-e "s:/var/lib/disco/:$image/:" -e "s:<vcpu>:<vcpu placement='static' cpuset='$(($3 % $(nproc)))'>:" \
 		"$tree/Documentation/examples/mips64el-guest.xml" >"$work/$1.xml"
 }
 
