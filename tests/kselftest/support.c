@@ -235,13 +235,6 @@ void dt_unmap(void *at, size_t size)
 	dt_die("dt_unmap(%p, %zu)", at, size);
 }
 
-/** dt_forget() - the test has closed all files and undone all mappings itself */
-void dt_forget(void)
-{
-	nr_files = 0;
-	nr_maps = 0;
-}
-
 /** dt_punch() - give the memory of a range back; returns as fallocate() */
 int dt_punch(int fd, off_t offset, off_t length)
 {

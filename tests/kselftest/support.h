@@ -54,7 +54,6 @@ void dt_close(int fd);
 void dt_unlink(const struct dt_fs *fs, const char *name);
 char *dt_map(int fd, size_t size);
 void dt_unmap(void *at, size_t size);
-void dt_forget(void);
 int dt_punch(int fd, off_t offset, off_t length);
 int dt_clone(int to, int from);
 
