@@ -118,7 +118,7 @@ kernel_arguments()
 {
 	local words=(
 		console=ttyS0 loglevel=7 panic=-1 oops=panic sysctl.kernel.hung_task_panic=1
-		apparmor=0 mitigations=off random.trust_cpu=on no_timer_check
+		apparmor=0 mitigations=off random.trust_cpu=on no_timer_check tsc=reliable
 	)
 
 	if [[ $kernel == debug ]]; then
