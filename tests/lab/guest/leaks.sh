@@ -55,8 +55,9 @@ disco_leaks()
 	}
 	FILENAME != "-" { start[++count] = $1; symbol[count] = $2; next }
 	/^unreferenced object/ { flush() }
-	match($0, /\[<[0-9a-f]+>\]/) {
-		address = substr($0, RSTART + 2, RLENGTH - 4)
+	# The address in brackets is hashed.
+	match($0, /\] 0x[0-9a-f]+$/) {
+		address = substr($0, RSTART + 4, RLENGTH - 4)
 		if (address "" >= start[1] "" && address "" < last_address()) {
 			ours = 1
 			$0 = $0 " " name(address) " [disco]"
