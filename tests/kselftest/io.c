@@ -287,15 +287,14 @@ TEST_F(io, copy_file_range)
 TEST_F(io, dump_and_restore)
 {
 	static const char * const dumps[] = {
-		"cat $vm > $dump",
-		"cp --sparse=always $vm $dump",
+		"cp --sparse=always $vm $dump && cmp $vm $dump",
 		"dd if=$vm of=$dump bs=64k iflag=direct status=none",
-		"dd if=$vm of=$dump bs=1M status=none",
-		"cp --reflink=auto $vm $dump",
+		"cat $vm > $dump",
 	};
 	static const char restore[] =
-		"cp $dump $vm.restored && cmp $vm $vm.restored && "
-		"[ \"$(sha256sum < $vm)\" = \"$(sha256sum < $vm.restored)\" ]";
+		"dd if=$dump of=$vm.restored bs=32k status=none && "
+		"sha256sum < $vm > $dump.sha && "
+		"sha256sum --status --check $dump.sha < $vm.restored";
 	int vm = dt_create(&self->fs, "vm", SIZE - 100);
 	char *at = dt_map(vm, SIZE);
 	char name[128];
@@ -310,7 +309,7 @@ TEST_F(io, dump_and_restore)
 			TH_LOG("%s", dumps[i]);
 		}
 		EXPECT_EQ(0, system(restore));
-		EXPECT_EQ(0, system("rm $dump $vm.restored"));
+		dt_unlink(&self->fs, "vm.restored");
 	}
 	EXPECT_EQ(1, dt_counter("vms") - self->fs.before.vms);
 }
