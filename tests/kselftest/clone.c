@@ -291,7 +291,7 @@ TEST_F(clone, many_users)
 /* Past what the list of a page's users can hold, a clone gets a copy. */
 TEST_F(clone, more_users_than_can_be_listed)
 {
-	enum { USERS = 800 };
+	enum { USERS = 700 };
 	int vm = dt_create(&self->fs, "vm", dt_page);
 	char *at = dt_map(vm, dt_page), name[16];
 	long full = dt_counter("refused_users_full"), copies;
@@ -401,7 +401,7 @@ static void stop(struct runner *r, int nr)
  */
 TEST_F(clone, while_the_source_and_the_clone_run)
 {
-	enum { THREADS = 3, ROUNDS = 60 };
+	enum { THREADS = 3, ROUNDS = 25 };
 	int vm = dt_create(&self->fs, "vm", SIZE);
 	int frozen = dt_create(&self->fs, "frozen", SIZE);
 	int busy = dt_create(&self->fs, "busy", SIZE);
