@@ -145,6 +145,7 @@ void alternate(const struct ram *rams, const struct work *work, int part,
 	       double seconds[][MAX_PARTS]);
 void alternate_parallel(const struct ram *rams, touch_fn fn, int part,
 			double seconds[][MAX_PARTS]);
+double undisturbed(const double *times, size_t bytes, size_t step_bytes);
 double median(const double *values, int nr);
 
 /* report.c */

@@ -14,64 +14,68 @@
 
 #include "bench.h"
 
-#define BUFFER_BYTES	MIB
 #define TRIAL_SHARE	4
 #define TRIAL_RUNS	3
+#define CLONES_PER_PAIR	3
 
+/* Copies a region of REGION_BYTES; @to is empty behind @at. */
 struct copy_method {
 	const char *name;
-	void (*copy)(const struct ram *from, struct ram *to);
+	void (*copy)(const struct ram *from, struct ram *to, size_t at);
 };
 
-static void copy_read_write(const struct ram *from, struct ram *to)
+static void copy_read_write(const struct ram *from, struct ram *to, size_t at)
 {
-	char *buffer = malloc(BUFFER_BYTES);
-	ssize_t got;
+	static char buffer[MIB];
 
-	if (!buffer)
-		die("no memory for a buffer");
-	lseek(from->fd, 0, SEEK_SET);
-	while ((got = read(from->fd, buffer, BUFFER_BYTES)) > 0)
-		if (write(to->fd, buffer, got) != got)
+	for (size_t end = at + REGION_BYTES; at < end; at += sizeof(buffer)) {
+		if (pread(from->fd, buffer, sizeof(buffer), at) !=
+		    sizeof(buffer))
+			die("read: %s", strerror(errno));
+		if (pwrite(to->fd, buffer, sizeof(buffer), at) !=
+		    sizeof(buffer))
 			die("write: %s", strerror(errno));
-	if (got < 0)
-		die("read: %s", strerror(errno));
-	free(buffer);
+	}
 }
 
-static void copy_range(const struct ram *from, struct ram *to)
+static void copy_range(const struct ram *from, struct ram *to, size_t at)
 {
-	loff_t in = 0, out = 0;
+	size_t end = at + REGION_BYTES;
+	loff_t in = at, out = at;
 	ssize_t got;
 
-	while ((size_t)in < from->bytes) {
-		got = copy_file_range(from->fd, &in, to->fd, &out,
-				      from->bytes - in, 0);
+	while ((size_t)in < end) {
+		got = copy_file_range(from->fd, &in, to->fd, &out, end - in, 0);
 		if (got <= 0)
 			die("copy_file_range: %s",
 			    got ? strerror(errno) : "ended early");
 	}
 }
 
-static void copy_sendfile(const struct ram *from, struct ram *to)
+static void copy_sendfile(const struct ram *from, struct ram *to, size_t at)
 {
-	off_t in = 0;
+	size_t end = at + REGION_BYTES;
+	off_t in = at;
 	ssize_t got;
 
-	while ((size_t)in < from->bytes) {
-		got = sendfile(to->fd, from->fd, &in, from->bytes - in);
+	if (lseek(to->fd, at, SEEK_SET) < 0)
+		die("lseek: %s", strerror(errno));
+	while ((size_t)in < end) {
+		got = sendfile(to->fd, from->fd, &in, end - in);
 		if (got <= 0)
 			die("sendfile: %s",
 			    got ? strerror(errno) : "ended early");
 	}
 }
 
-static void copy_mapped(const struct ram *from, struct ram *to)
+static void copy_mapped(const struct ram *from, struct ram *to, size_t at)
 {
-	if (ftruncate(to->fd, from->bytes))
-		die("ftruncate: %s", strerror(errno));
-	ram_map(to, from->bytes, MAP_SHARED);
-	memcpy(to->map, from->map, from->bytes);
+	if (!to->map) {
+		if (ftruncate(to->fd, from->bytes))
+			die("ftruncate: %s", strerror(errno));
+		ram_map(to, from->bytes, MAP_SHARED);
+	}
+	memcpy(to->map + at, from->map + at, REGION_BYTES);
 }
 
 static const struct copy_method copy_methods[] = {
@@ -86,10 +90,19 @@ static const struct copy_method *fastest_copy;
 static double time_copy(const struct copy_method *method,
 			const struct ram *from, struct ram *to)
 {
-	double began = seconds_now();
+	size_t nr = from->bytes / REGION_BYTES;
+	double began, seconds, *times = calloc(nr, sizeof(*times));
 
-	method->copy(from, to);
-	return seconds_now() - began;
+	if (!times)
+		die("no memory for %zu times", nr);
+	for (size_t i = 0; i < nr; i++) {
+		began = seconds_now();
+		method->copy(from, to, i * REGION_BYTES);
+		times[i] = seconds_now() - began;
+	}
+	seconds = undisturbed(times, from->bytes, REGION_BYTES);
+	free(times);
+	return seconds;
 }
 
 /* The peer gets the fastest way to copy there is on this kernel. */
@@ -140,33 +153,49 @@ static void check_copy(const struct ram *from, struct ram *to)
 	ram_check_content(to);
 }
 
-/* The source stays mapped, as that of a paused guest is. */
-static void clone_or_copy(enum side side, double *parts)
+static void clone_once(const struct ram *from, double *parts)
 {
-	struct ram from, to, again;
+	struct ram to, again;
+	double seconds;
 
-	ram_populate(&from, side, env.bytes);
-	ram_open(&to, side, 0);
-	parts[0] = side == OURS ? time_clone(&from, &to) :
-				  time_copy(fastest_copy, &from, &to);
-	parts[1] = parts[0];
-	check_copy(&from, &to);
+	ram_open(&to, OURS, 0);
+	seconds = time_clone(from, &to);
+	if (!parts[0] || seconds < parts[0])
+		parts[0] = seconds;
+	check_copy(from, &to);
 
-	if (side == OURS) {
-		ram_open(&again, side, 0);
-		parts[1] = time_clone(&from, &again);
-		ram_close(&again);
-	}
+	ram_open(&again, OURS, 0);
+	seconds = time_clone(from, &again);
+	if (!parts[1] || seconds < parts[1])
+		parts[1] = seconds;
+	ram_close(&again);
 	ram_close(&to);
-	ram_close(&from);
 }
 
+/*
+ * A clone cannot be done in steps, so the fastest of a few is taken. The source
+ * stays mapped, as that of a paused guest is, and writing to it makes its pages
+ * private and mapped again.
+ */
 static void pair_clone(int pair, double seconds[][MAX_PARTS])
 {
-	int first = pair % 2 ? PEER : OURS;
+	struct ram from, to;
 
-	clone_or_copy(first, seconds[first]);
-	clone_or_copy(!first, seconds[!first]);
+	(void)pair;
+	ram_populate(&from, OURS, env.bytes);
+	for (int i = 0; i < CLONES_PER_PAIR; i++) {
+		clone_once(&from, seconds[OURS]);
+		touch_write(from.map, from.bytes);
+	}
+	ram_close(&from);
+
+	ram_populate(&from, PEER, env.bytes);
+	ram_open(&to, PEER, 0);
+	seconds[PEER][0] = time_copy(fastest_copy, &from, &to);
+	seconds[PEER][1] = seconds[PEER][0];
+	check_copy(&from, &to);
+	ram_close(&to);
+	ram_close(&from);
 }
 
 static void pair_write_after_clone(int pair, double seconds[][MAX_PARTS])
@@ -216,7 +245,7 @@ void bench_clone(void)
 		.target = 1.0 / 20,
 		.limit = limits.zap * 1e3,
 		.limit_name = "unmap only",
-		.note = "the fastest of four ways to copy a memfd",
+		.note = "fastest clone of three a pair; fastest of four ways to copy",
 	}, &samples[0]);
 	report(&(struct result){
 		.name = "ram-clone-again",

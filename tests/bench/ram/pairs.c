@@ -57,12 +57,18 @@ void run_pairs(const char *what, pair_fn fn, int nr_pairs, int nr_parts,
 		seconds_now() - began);
 }
 
-/*
- * What steps take when nothing interferes: twice the sum of the faster half.
+/**
+ * undisturbed() - what steps take when nothing interferes
+ * @times: seconds of each step
+ * @bytes: size of the memory
+ * @step_bytes: size of a step
+ *
  * The first step of a region may need a new page-table page and others do not,
  * so a step is compared with those at the same place of other regions only.
+ *
+ * Return: seconds for all, if the slower half were as fast as the faster half.
  */
-static double undisturbed(const double *times, size_t bytes, size_t step_bytes)
+double undisturbed(const double *times, size_t bytes, size_t step_bytes)
 {
 	size_t nr_places = REGION_BYTES / step_bytes;
 	size_t nr = bytes / REGION_BYTES, half = (nr + 1) / 2;
