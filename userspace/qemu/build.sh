@@ -30,7 +30,7 @@ key=$({
 		"$here"/patches/*.patch
 	echo "$versions"
 } | sha256sum | cut -c1-24)
-if [ "$(cat "$out/key" 2>/dev/null)" = "$key" ]; then
+if [ "$(cat "$out/key" 2>/dev/null)" = "$key" ] && [ -x "$out/bin/qemu-system-mips64el" ]; then
 	exit 0
 fi
 
@@ -43,7 +43,10 @@ if [ ! -e "$cache/$key/bin/qemu-system-mips64el" ]; then
 	work=$(mktemp -d "$cache/build.XXXXXX")
 	trap 'rm -rf "$work"' EXIT
 	log=$cache/build.log
-	{
+	# Not "build || die": bash then ignores errors inside.
+	set +e
+	(
+		set -e
 		dpkg-source --no-check -x "$cache"/source/*.dsc "$work/qemu"
 		for patch in "$here"/patches/*.patch; do
 			patch -d "$work/qemu" -p1 -F0 --no-backup-if-mismatch <"$patch"
@@ -56,7 +59,13 @@ if [ ! -e "$cache/$key/bin/qemu-system-mips64el" ]; then
 		mkdir -p "$work/result/bin" "$work/result/include"
 		strip -o "$work/result/bin/qemu-system-mips64el" qemu-system-mips64el
 		cp ../qemu/include/qemu/qemu-plugin.h "$work/result/include/"
-	} >"$log" 2>&1 || { tail -n 30 "$log" >&2; die "the build failed; all of it is in $log"; }
+	) >"$log" 2>&1
+	status=$?
+	set -e
+	if [ $status -ne 0 ]; then
+		tail -n 30 "$log" >&2
+		die "the build failed; all of it is in $log"
+	fi
 	mv -T "$work/result" "$cache/$key"
 fi
 cp -r --reflink=auto "$cache/$key/." "$out/"
