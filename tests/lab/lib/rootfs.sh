@@ -35,7 +35,7 @@ build_rootfs()
 
 	packages=$(rootfs_packages)
 	for suite in bookworm bookworm-updates bookworm-security; do
-		suites+=("deb $(mirror_of "$suite") $suite main")
+		suites+=("deb $("$lab/../../scripts/debian-mirror" "$suite") $suite main")
 	done
 	mmdebstrap --mode=root --variant=essential --include="${packages// /,}" \
 		--aptopt='APT::Install-Recommends "false"' \

@@ -98,21 +98,6 @@ build_entry()
 	find "$cache" -maxdepth 1 -type d -name "$name-????????????????" -mtime +14 -exec rm -rf {} +
 }
 
-# Address of the mirror that the host takes bookworm from; the argument is a code name.
-mirror_of()
-{
-	local uri
-
-	# shellcheck disable=SC2016 # apt expands these
-	uri=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' \
-		"Codename: $1" | sort -u | head -n1)
-	case $uri:$1 in
-	:bookworm-security) uri=http://deb.debian.org/debian-security ;;
-	:*) uri=http://deb.debian.org/debian ;;
-	esac
-	printf '%s\n' "${uri%/}"
-}
-
 # apt's options for a private view of bookworm-backports, which the host need not have enabled.
 backports_options()
 {
@@ -129,7 +114,7 @@ backports_options()
 		[[ ! -s $dir/sources.list ]] || exit 0
 		say "reading the package list of bookworm-backports"
 		printf 'deb [signed-by=%s] %s bookworm-backports main\n' \
-			/usr/share/keyrings/debian-archive-keyring.gpg "$(mirror_of bookworm)" \
+			/usr/share/keyrings/debian-archive-keyring.gpg "$("$lab/../../scripts/debian-mirror" bookworm)" \
 			>"$dir/sources.list.new"
 		apt-get "${apt_options[@]}" -o APT::Sandbox::User=root -o "Dir::Etc::SourceList=$dir/sources.list.new" \
 			-qq update >&2 || exit
