@@ -176,8 +176,16 @@ const struct inode_operations disco_ram_dir_iops = {
 	.getattr	= simple_getattr,
 };
 
+/* Without one of our own, the VFS would change it itself. */
+static int disco_root_setattr(struct mnt_idmap *idmap, struct dentry *dentry,
+			      struct iattr *attr)
+{
+	return -EPERM;
+}
+
 /* Nothing can be made, removed or renamed beside ram/. */
 const struct inode_operations disco_root_iops = {
 	.lookup		= simple_lookup,
+	.setattr	= disco_root_setattr,
 	.getattr	= simple_getattr,
 };

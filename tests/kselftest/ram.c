@@ -163,6 +163,8 @@ TEST_F(ram, root_is_fixed)
 	EXPECT_EQ(0755, stat_buf.st_mode & 07777);
 	EXPECT_EQ(0, stat_buf.st_uid);
 	EXPECT_EQ(1, count_entries(self->fs.root));
+	EXPECT_ERRNO(EPERM, chmod(self->fs.root, 0777));
+	EXPECT_ERRNO(EPERM, chown(self->fs.root, 1, 1));
 	EXPECT_EQ(-1, open(in(self->fs.root, "file"), O_CREAT | O_RDWR, 0600));
 	EXPECT_EQ(-1, mkdir(in(self->fs.root, "folder"), 0755));
 	EXPECT_EQ(-1, symlink("ram", in(self->fs.root, "symlink")));
