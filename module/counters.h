@@ -46,12 +46,16 @@
  * machine_pages	pages that VMs have, each counted once, and unsettled ones
  * metadata_bytes	leaves of pmaps and lists of users
  * vms			files in ram/
+ * vcpus		VCPUs that monitors have made
+ * vcpu_bytes		memory of their second-level TLBs
  */
 #define DISCO_GAUGES(X)			\
 	X(unsettled)			\
 	X(machine_pages)		\
 	X(metadata_bytes)		\
-	X(vms)
+	X(vms)				\
+	X(vcpus)			\
+	X(vcpu_bytes)
 
 #define DISCO_COUNTERS(X) DISCO_TRANSITIONS(X) DISCO_REFUSALS(X) DISCO_GAUGES(X)
 

@@ -25,6 +25,8 @@
  *	folio lock			filled slots, and the folio's users
  *	mapping->i_mmap_rwsem		inside disco_vm_zap()
  *
+ *	disco_vm.vcpus_lock		a leaf: nothing is taken under it
+ *
  * Write and punch take the inode lock before any fault could take mmap_lock
  * under it: copies to and from user memory run with nothing held but the
  * inode lock and a reference on the page.
@@ -187,6 +189,8 @@ static inline struct disco_sb *disco_sb(struct super_block *sb)
  * @nr_private: slots in state private
  * @nr_shared: slots in state shared
  * @rcu: delays freeing for disco_vm_find()
+ * @vcpus_lock: protects @vcpus
+ * @vcpus: its VCPUs, listed by vcpu.c
  * @slot_locks: protect hole and zero slots, hashed by gfn
  */
 struct disco_vm {
@@ -196,6 +200,9 @@ struct disco_vm {
 	struct percpu_counter nr_private;
 	struct percpu_counter nr_shared;
 	struct rcu_head rcu;
+	/* A leaf, and never held where user memory is touched. */
+	struct mutex vcpus_lock;
+	struct list_head vcpus;
 	/* One for many slots: nobody takes two. */
 	struct mutex slot_locks[DISCO_SLOT_LOCKS];
 };
@@ -291,5 +298,12 @@ int disco_vm_stat(void *req);
 int disco_pmap(void *req);
 int disco_memmap(void *req);
 int disco_check(void *req);
+
+/* vcpu.c: second-level TLBs */
+
+struct file *disco_vcpu_open(void *req);
+void disco_vcpu_publish(struct file *file);
+int disco_vcpu_stat(void *req);
+int disco_vcpu_dump(void *req);
 
 #endif /* _DISCO_H */

@@ -4,6 +4,7 @@
  * the dispatcher checks sizes and copies the structure.
  */
 #include <linux/capability.h>
+#include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/uaccess.h>
 
@@ -21,9 +22,12 @@ union disco_request {
 	struct disco_pmap pmap;
 	struct disco_memmap memmap;
 	struct disco_check check;
+	struct disco_vcpu_create vcpu_create;
+	struct disco_vcpu_stat vcpu_stat;
+	struct disco_vcpu_dump vcpu_dump;
 };
 
-#define OP(_cmd, _fn, _struct, _last, _flags, _admin)			\
+#define ROW(_cmd, _struct, _last, _flags, ...)				\
 	[DISCO_CMD_##_cmd - DISCO_CMD_BASE] = {				\
 		.size = sizeof(_struct) +				\
 			BUILD_BUG_ON_ZERO(offsetof(_struct, size) ||	\
@@ -32,9 +36,16 @@ union disco_request {
 		.min_size = offsetofend(_struct, _last),		\
 		.cmd = DISCO_##_cmd,					\
 		.flags = _flags,					\
-		.admin = _admin,					\
-		.execute = _fn,						\
+		__VA_ARGS__						\
 	}
+
+#define OP(_cmd, _fn, _struct, _last, _flags, _admin)			\
+	ROW(_cmd, _struct, _last, _flags, .admin = _admin, .execute = _fn)
+
+/* A request that answers with a new file, in the field @_fd. */
+#define OPEN(_cmd, _open, _publish, _struct, _fd, _last, _flags)	\
+	ROW(_cmd, _struct, _last, _flags, .open = _open,		\
+	    .publish = _publish, .fd_at = offsetof(_struct, _fd))
 
 /* The field is the last one of the version first published. */
 static const struct disco_ioctl_op disco_ioctl_ops[] = {
@@ -44,6 +55,12 @@ static const struct disco_ioctl_op disco_ioctl_ops[] = {
 	OP(PMAP, disco_pmap, struct disco_pmap, __reserved, 0, false),
 	OP(MEMMAP, disco_memmap, struct disco_memmap, out_node, 0, true),
 	OP(CHECK, disco_check, struct disco_check, __reserved2, 0, true),
+	OPEN(VCPU_CREATE, disco_vcpu_open, disco_vcpu_publish,
+	     struct disco_vcpu_create, out_fd, out_bytes, DISCO_VCPU_REPLACE),
+	OP(VCPU_STAT, disco_vcpu_stat, struct disco_vcpu_stat, out_flushes,
+	   DISCO_VCPU_NEXT, false),
+	OP(VCPU_DUMP, disco_vcpu_dump, struct disco_vcpu_dump, out_next, 0,
+	   false),
 };
 
 /**
@@ -91,6 +108,42 @@ int disco_ioctl_copy_in(const struct disco_ioctl_op *op, void *req,
 	return 0;
 }
 
+static int answer(const struct disco_ioctl_op *op, void __user *user,
+		  const void *req, u32 size)
+{
+	return copy_to_user(user, req, min(size, op->size)) ? -EFAULT : 0;
+}
+
+/* Nobody finds the new file before the caller knows of it. */
+static int open_file(const struct disco_ioctl_op *op, void __user *user,
+		     void *req, u32 size)
+{
+	struct file *file;
+	int fd, err;
+
+	fd = get_unused_fd_flags(O_CLOEXEC);
+	if (fd < 0)
+		return fd;
+	file = op->open(req);
+	if (IS_ERR(file)) {
+		err = PTR_ERR(file);
+		goto err_fd;
+	}
+	*(s32 *)(req + op->fd_at) = fd;
+	err = answer(op, user, req, size);
+	if (err)
+		goto err_file;
+	op->publish(file);
+	fd_install(fd, file);
+	return 0;
+
+err_file:
+	fput(file);
+err_fd:
+	put_unused_fd(fd);
+	return err;
+}
+
 static long disco_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	const struct disco_ioctl_op *op = disco_ioctl_find(cmd);
@@ -107,12 +160,12 @@ static long disco_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	err = disco_ioctl_copy_in(op, &req, user, &size);
 	if (err)
 		return err;
+	if (op->open)
+		return open_file(op, user, &req, size);
 	err = op->execute(&req);
 	if (err)
 		return err;
-	if (copy_to_user(user, &req, min(size, op->size)))
-		return -EFAULT;
-	return 0;
+	return answer(op, user, &req, size);
 }
 
 const struct file_operations disco_dev_fops = {

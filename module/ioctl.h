@@ -4,6 +4,8 @@
 
 #include <linux/types.h>
 
+struct file;
+
 /**
  * struct disco_ioctl_op - one request of /dev/disco
  * @size: bytes of the structure as this module knows it
@@ -12,6 +14,9 @@
  * @flags: bits that the structure's second field may have
  * @admin: needs CAP_SYS_ADMIN
  * @execute: does it; what it writes to @req reaches the caller if it returns 0
+ * @open: in place of @execute: makes a file, for a new file descriptor
+ * @publish: for @open: the caller has the answer; cannot fail
+ * @fd_at: for @open: offset of the field for the file descriptor
  */
 struct disco_ioctl_op {
 	u32 size;
@@ -20,6 +25,9 @@ struct disco_ioctl_op {
 	u32 flags;
 	bool admin;
 	int (*execute)(void *req);
+	struct file *(*open)(void *req);
+	void (*publish)(struct file *file);
+	u32 fd_at;
 };
 
 #endif /* _DISCO_IOCTL_H */

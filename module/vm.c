@@ -27,6 +27,8 @@ int disco_vm_create(struct inode *inode)
 	vm->inode = inode;
 	for (i = 0; i < DISCO_SLOT_LOCKS; i++)
 		mutex_init(&vm->slot_locks[i]);
+	mutex_init(&vm->vcpus_lock);
+	INIT_LIST_HEAD(&vm->vcpus);
 
 	vm->pmap = kzalloc(sizeof(*vm->pmap), GFP_KERNEL_ACCOUNT);
 	if (!vm->pmap) {
@@ -79,6 +81,7 @@ void disco_vm_destroy(struct disco_vm *vm)
 
 	xa_erase(&vms, vm->id);
 	disco_count(DISCO_vms, -1);
+	WARN_ON_ONCE(!list_empty(&vm->vcpus));
 	WARN_ON_ONCE(percpu_counter_sum(&vm->nr_private));
 	WARN_ON_ONCE(percpu_counter_sum(&vm->nr_shared));
 	percpu_counter_destroy(&vm->nr_shared);

@@ -17,7 +17,8 @@ static void sizes_are_kept(struct kunit *test)
 	} cases[] = {
 		{ DISCO_QUERY, 64 },	{ DISCO_VM_STAT, 56 },
 		{ DISCO_PMAP, 40 },	{ DISCO_MEMMAP, 40 },
-		{ DISCO_CHECK, 80 },
+		{ DISCO_CHECK, 80 },	{ DISCO_VCPU_CREATE, 40 },
+		{ DISCO_VCPU_STAT, 112 }, { DISCO_VCPU_DUMP, 40 },
 	};
 	const struct disco_ioctl_op *op;
 	unsigned int i;
@@ -39,7 +40,7 @@ static void unknown_is_not_found(struct kunit *test)
 	KUNIT_EXPECT_NULL(test, disco_ioctl_find(_IO(DISCO_TYPE,
 						     DISCO_CMD_BASE - 1)));
 	KUNIT_EXPECT_NULL(test, disco_ioctl_find(_IO(DISCO_TYPE,
-						     DISCO_CMD_CHECK + 1)));
+						     DISCO_CMD_VCPU_DUMP + 1)));
 	KUNIT_EXPECT_NULL(test, disco_ioctl_find(_IO(DISCO_TYPE + 1,
 						     DISCO_CMD_QUERY)));
 	KUNIT_EXPECT_NULL(test, disco_ioctl_find(_IOW(DISCO_TYPE,

@@ -222,4 +222,70 @@ TEST_F(cgroup, limit_kills_the_one_who_faults)
 	close(ready[1]);
 }
 
+/* Makes the largest second-level TLB there is, in @group. */
+static int make_vcpu(FIXTURE_DATA(cgroup) *self, const char *group, int vm)
+{
+	struct disco_vcpu_create create = {
+		.size = sizeof(create),
+		.vm_fd = vm,
+		.node = DISCO_VCPU_HERE,
+		.nr_entries = 1 << 20,
+		.nr_indices = 32,
+	};
+
+	write_file(group, "cgroup.procs", "0");
+	if (ioctl(self->fs.control, DISCO_VCPU_CREATE, &create))
+		return -errno;
+	return create.out_fd;
+}
+
+TEST_F(cgroup, vcpu_is_charged_to_its_creator)
+{
+	int vm = dt_create(&self->fs, "vm", dt_page);
+	long before = read_number("/disco-a", "memory.current", NULL);
+	long size = 32 * MIB;
+	int ready[2], end[2];
+	pid_t pid;
+	char byte;
+
+	ASSERT_OK(pipe(ready));
+	ASSERT_OK(pipe(end));
+	pid = dt_fork();
+	if (!pid) {
+		close(end[1]);
+		byte = make_vcpu(self, "/disco-a", vm) >= 0;
+		if (write(ready[1], &byte, 1) != 1)
+			_exit(1);
+		_exit(read(end[0], &byte, 1) != 0);
+	}
+	ASSERT_EQ(1, read(ready[0], &byte, 1));
+	EXPECT_EQ(1, byte);
+	EXPECT_LE(before + size,
+		  read_number("/disco-a", "memory.current", NULL));
+	EXPECT_GE(before + size + SLACK,
+		  read_number("/disco-a", "memory.current", NULL));
+	close(end[1]);
+	EXPECT_EQ(0, dt_wait(pid));
+	EXPECT_TRUE(DT_UNTIL(read_number("/disco-a", "memory.current", NULL) <=
+			     before + SLACK, 10));
+	close(ready[0]);
+	close(ready[1]);
+	close(end[0]);
+}
+
+/* A table that does not fit is an error, and kills nobody. */
+TEST_F(cgroup, vcpu_over_the_limit_is_enomem)
+{
+	int vm = dt_create(&self->fs, "vm", dt_page);
+	pid_t pid;
+
+	write_file("/disco-a", "memory.max", "16M");
+	pid = dt_fork();
+	if (!pid)
+		_exit(make_vcpu(self, "/disco-a", vm) != -ENOMEM);
+	EXPECT_EQ(0, dt_wait(pid));
+	EXPECT_EQ(0, read_number("/disco-a", "memory.events", "oom_kill"));
+	EXPECT_TRUE(DT_UNTIL(!dt_counter("vcpu_bytes"), 10));
+}
+
 TEST_HARNESS_MAIN

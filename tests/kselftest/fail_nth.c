@@ -25,7 +25,8 @@ FIXTURE(fail) {
 	struct dt_fs fs;
 	struct dt_gauges idle;
 	int nth;
-	int vm, other;
+	int vm, other, vcpu;
+	int created;		/* the VCPU that an operation made */
 	char *at, *at_other;
 	char *buffer;
 	uint64_t pfn;		/* a frame with two users */
@@ -109,6 +110,7 @@ static void arrange(FIXTURE_DATA(fail) *self)
 	dt_fill(self->at_other + 7 * dt_page, 2, 7);
 	dt_fill(self->buffer, 3, 5);
 	self->pfn = dt_pmap(&self->fs, self->vm, 3).pfn;
+	self->vcpu = dt_vcpu(&self->fs, self->vm, 0, 64);
 }
 
 static bool vm_is_as_before(FIXTURE_DATA(fail) *self)
@@ -129,6 +131,7 @@ static bool other_is_as_before(FIXTURE_DATA(fail) *self)
 
 static void put_away(FIXTURE_DATA(fail) *self)
 {
+	dt_close(self->vcpu);
 	dt_unmap(self->at, SIZE);
 	dt_unmap(self->at_other, SIZE);
 	dt_close(self->vm);
@@ -567,6 +570,119 @@ static int act_check(FIXTURE_DATA(fail) *self)
 
 FIXTURE_VARIANT_ADD(fail, ioctl_check) {
 	act_check, nothing, .keeps_vm = true,
+};
+
+static int vcpu_create(FIXTURE_DATA(fail) *self, uint32_t vcpu,
+		       uint32_t nr_entries, uint32_t flags)
+{
+	struct disco_vcpu_create create = {
+		.size = sizeof(create),
+		.flags = flags,
+		.vm_fd = self->vm,
+		.vcpu = vcpu,
+		.node = DISCO_VCPU_HERE,
+		.nr_entries = nr_entries,
+		.nr_indices = 32,
+	};
+
+	if (ioctl(self->fs.control, DISCO_VCPU_CREATE, &create))
+		return -1;
+	self->created = create.out_fd;
+	return 0;
+}
+
+/* 0 if there is no such VCPU. */
+static uint32_t vcpu_entries(FIXTURE_DATA(fail) *self, uint32_t vcpu)
+{
+	struct disco_vcpu_stat stat = {
+		.size = sizeof(stat),
+		.vm_fd = self->vm,
+		.vcpu = vcpu,
+	};
+
+	return ioctl(self->fs.control, DISCO_VCPU_STAT, &stat) ?
+	       0 : stat.out_nr_entries;
+}
+
+static int act_vcpu_create(FIXTURE_DATA(fail) *self)
+{
+	return vcpu_create(self, 1, 64, 0);
+}
+
+static bool did_vcpu_create(FIXTURE_DATA(fail) *self)
+{
+	bool did = vcpu_entries(self, 1) == 64;
+
+	close(self->created);
+	return did && !vcpu_entries(self, 1);
+}
+
+FIXTURE_VARIANT_ADD(fail, vcpu_create) {
+	act_vcpu_create, did_vcpu_create, .keeps_vm = true, .least = 8,
+};
+
+static int act_vcpu_replace(FIXTURE_DATA(fail) *self)
+{
+	if (!vcpu_create(self, 0, 128, DISCO_VCPU_REPLACE))
+		return 0;
+	if (vcpu_entries(self, 0) != 64)
+		dt_die("the VCPU that was not replaced is gone");
+	return -1;
+}
+
+/* The one that lost its number is there still, and has none. */
+static bool did_vcpu_replace(FIXTURE_DATA(fail) *self)
+{
+	bool did = vcpu_entries(self, 0) == 128;
+
+	close(self->created);
+	return did && !vcpu_entries(self, 0);
+}
+
+FIXTURE_VARIANT_ADD(fail, vcpu_replace) {
+	act_vcpu_replace, did_vcpu_replace, .keeps_vm = true, .least = 8,
+};
+
+static int act_vcpu_map(FIXTURE_DATA(fail) *self)
+{
+	char *at = mmap(NULL, 2 * dt_page, PROT_READ | PROT_WRITE,
+			MAP_SHARED | MAP_POPULATE, self->vcpu, 0);
+
+	if (at == MAP_FAILED)
+		return -1;
+	if (munmap(at, 2 * dt_page) && munmap(at, 2 * dt_page))
+		dt_die("munmap");
+	return 0;
+}
+
+FIXTURE_VARIANT_ADD(fail, vcpu_map) {
+	act_vcpu_map, nothing, .keeps_vm = true, .least = 2,
+};
+
+static int act_vcpu_stat(FIXTURE_DATA(fail) *self)
+{
+	return vcpu_entries(self, 0) ? 0 : -1;
+}
+
+FIXTURE_VARIANT_ADD(fail, ioctl_vcpu_stat) {
+	act_vcpu_stat, nothing, .keeps_vm = true,
+};
+
+static int act_vcpu_dump(FIXTURE_DATA(fail) *self)
+{
+	struct disco_vcpu_entry entries[PAGES];
+	struct disco_vcpu_dump dump = {
+		.size = sizeof(dump),
+		.vm_fd = self->vm,
+		.nr = PAGES,
+		.entries = (uintptr_t)entries,
+	};
+
+	return ioctl(self->fs.control, DISCO_VCPU_DUMP, &dump);
+}
+
+FIXTURE_VARIANT_ADD(fail, ioctl_vcpu_dump) {
+	act_vcpu_dump, nothing, .keeps_vm = true,
 };
 
 TEST_F(fail, sweep)

@@ -171,6 +171,32 @@ TEST_F(module, busy_while_in_use)
 	EXPECT_TRUE(DT_UNTIL(!unload(), 10));
 }
 
+/* A VCPU alone keeps its VM, the mount and the module. */
+TEST_F(module, busy_while_there_is_a_vcpu)
+{
+	struct dt_fs fs;
+	char *table;
+	int vm, vcpu;
+
+	dt_fs_open(&fs, "vcpu", NULL);
+	vm = dt_create(&fs, "vm", dt_page);
+	vcpu = dt_vcpu(&fs, vm, 0, 64);
+	close(fs.control);
+	dt_unlink(&fs, "vm");
+	dt_close(vm);
+	EXPECT_EQ(fs.before.vms + 1, dt_counter("vms"));
+	EXPECT_ERRNO(EBUSY, umount(fs.root));
+	table = dt_map(vcpu, dt_page);
+	dt_close(vcpu);
+	EXPECT_ERRNO(EBUSY, umount(fs.root));
+	ASSERT_OK(umount2(fs.root, MNT_DETACH));
+	EXPECT_ERRNO(EWOULDBLOCK, unload());
+	*(volatile char *)(table + dt_page - 1) = 1;
+	dt_unmap(table, dt_page);
+	EXPECT_TRUE(dt_gauges_settle(&fs.before));
+	EXPECT_TRUE(DT_UNTIL(!unload(), 10));
+}
+
 TEST_F(module, busy_while_the_device_is_open)
 {
 	int control = open("/dev/disco", O_RDWR | O_CLOEXEC);

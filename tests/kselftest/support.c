@@ -248,6 +248,23 @@ int dt_clone(int to, int from)
 	return ioctl(to, FICLONE, from);
 }
 
+/** dt_vcpu() - make VCPU @vcpu of @vm, on this node, with 32 indices */
+int dt_vcpu(const struct dt_fs *fs, int vm, uint32_t vcpu, uint32_t nr_entries)
+{
+	struct disco_vcpu_create create = {
+		.size = sizeof(create),
+		.vm_fd = vm,
+		.vcpu = vcpu,
+		.node = DISCO_VCPU_HERE,
+		.nr_entries = nr_entries,
+		.nr_indices = 32,
+	};
+
+	if (ioctl(fs->control, DISCO_VCPU_CREATE, &create))
+		dt_die("DISCO_VCPU_CREATE of %u", vcpu);
+	return remember_file(create.out_fd);
+}
+
 /** dt_stat() - the numbers of one VM, its machine share included */
 struct disco_vm_stat dt_stat(const struct dt_fs *fs, int fd)
 {
@@ -349,6 +366,8 @@ void dt_gauges_read(struct dt_gauges *gauges)
 	gauges->machine_pages = dt_counter("machine_pages");
 	gauges->metadata_bytes = dt_counter("metadata_bytes");
 	gauges->vms = dt_counter("vms");
+	gauges->vcpus = dt_counter("vcpus");
+	gauges->vcpu_bytes = dt_counter("vcpu_bytes");
 }
 
 /**
@@ -367,10 +386,11 @@ bool dt_gauges_settle(const struct dt_gauges *before)
 		      !memcmp(&now, before, sizeof(now))), 10))
 		return true;
 	fprintf(stderr,
-		"# left behind: %ld machine pages, %ld bytes of metadata, %ld VMs\n",
+		"# left behind: %ld machine pages, %ld bytes of metadata, %ld VMs, %ld VCPUs of %ld bytes\n",
 		now.machine_pages - before->machine_pages,
 		now.metadata_bytes - before->metadata_bytes,
-		now.vms - before->vms);
+		now.vms - before->vms, now.vcpus - before->vcpus,
+		now.vcpu_bytes - before->vcpu_bytes);
 	return false;
 }
 

@@ -26,6 +26,8 @@ struct dt_gauges {
 	long machine_pages;
 	long metadata_bytes;
 	long vms;
+	long vcpus;
+	long vcpu_bytes;
 };
 
 /** struct dt_fs - one disco mount of the test's own */
@@ -56,6 +58,9 @@ char *dt_map(int fd, size_t size);
 void dt_unmap(void *at, size_t size);
 int dt_punch(int fd, off_t offset, off_t length);
 int dt_clone(int to, int from);
+
+/* A VCPU's file, closed by dt_fs_close() at the latest, and its table. */
+int dt_vcpu(const struct dt_fs *fs, int vm, uint32_t vcpu, uint32_t nr_entries);
 
 /* Requests. */
 struct disco_vm_stat dt_stat(const struct dt_fs *fs, int fd);

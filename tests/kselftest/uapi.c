@@ -15,6 +15,7 @@
 
 #define PAGES 8
 #define ROOM 4096
+#define LAST_CMD DISCO_CMD_VCPU_DUMP
 
 /* A request with room behind it, for sizes that the module does not know. */
 union request {
@@ -24,6 +25,9 @@ union request {
 	struct disco_pmap pmap;
 	struct disco_memmap memmap;
 	struct disco_check check;
+	struct disco_vcpu_create vcpu_create;
+	struct disco_vcpu_stat vcpu_stat;
+	struct disco_vcpu_dump vcpu_dump;
 	unsigned char bytes[2 * ROOM];
 };
 
@@ -33,6 +37,7 @@ FIXTURE(uapi) {
 	uint64_t pfn;
 	struct disco_pmap_entry entries[PAGES];
 	struct disco_memmap_user users[2];
+	struct disco_vcpu_entry translations[PAGES];
 	union request request;
 	unsigned char before[2 * ROOM];
 };
@@ -45,6 +50,7 @@ FIXTURE_VARIANT(uapi) {
 	size_t fd_at;		/* offset of the file descriptor, or 0 */
 	size_t reserved_at[2];	/* offsets of the reserved fields, or 0 */
 	bool any_of_mount;	/* the descriptor may be any file of a mount */
+	bool writes;		/* the descriptor must be open for writing, too */
 	bool privileged;
 };
 
@@ -88,6 +94,31 @@ FIXTURE_VARIANT_ADD(uapi, check) {
 	.privileged = true,
 };
 
+FIXTURE_VARIANT_ADD(uapi, vcpu_create) {
+	.command = DISCO_VCPU_CREATE,
+	.size = sizeof(struct disco_vcpu_create),
+	.flags_at = offsetof(struct disco_vcpu_create, flags),
+	.flags = DISCO_VCPU_REPLACE,
+	.fd_at = offsetof(struct disco_vcpu_create, vm_fd),
+	.writes = true,
+};
+
+FIXTURE_VARIANT_ADD(uapi, vcpu_stat) {
+	.command = DISCO_VCPU_STAT,
+	.size = sizeof(struct disco_vcpu_stat),
+	.flags_at = offsetof(struct disco_vcpu_stat, flags),
+	.flags = DISCO_VCPU_NEXT,
+	.fd_at = offsetof(struct disco_vcpu_stat, vm_fd),
+	.reserved_at = { offsetof(struct disco_vcpu_stat, __reserved) },
+};
+
+FIXTURE_VARIANT_ADD(uapi, vcpu_dump) {
+	.command = DISCO_VCPU_DUMP,
+	.size = sizeof(struct disco_vcpu_dump),
+	.flags_at = offsetof(struct disco_vcpu_dump, flags),
+	.fd_at = offsetof(struct disco_vcpu_dump, vm_fd),
+};
+
 /* A request that succeeds, its out fields full of rubbish. */
 static void valid(FIXTURE_DATA(uapi) *self, const FIXTURE_VARIANT(uapi) *variant)
 {
@@ -127,6 +158,31 @@ static void valid(FIXTURE_DATA(uapi) *self, const FIXTURE_VARIANT(uapi) *variant
 		r->check.__reserved = 0;
 		r->check.__reserved2 = 0;
 		break;
+	case DISCO_VCPU_CREATE:
+		memset(r, 0xee, sizeof(r->vcpu_create));
+		r->vcpu_create.flags = 0;
+		r->vcpu_create.vm_fd = self->vm;
+		r->vcpu_create.vcpu = 1;
+		r->vcpu_create.node = DISCO_VCPU_HERE;
+		r->vcpu_create.nr_entries = 64;
+		r->vcpu_create.nr_indices = 32;
+		break;
+	case DISCO_VCPU_STAT:
+		memset(r, 0xee, sizeof(r->vcpu_stat));
+		r->vcpu_stat.flags = 0;
+		r->vcpu_stat.vm_fd = self->vm;
+		r->vcpu_stat.vcpu = 0;
+		r->vcpu_stat.__reserved = 0;
+		break;
+	case DISCO_VCPU_DUMP:
+		memset(r, 0xee, sizeof(r->vcpu_dump));
+		r->vcpu_dump.flags = 0;
+		r->vcpu_dump.vm_fd = self->vm;
+		r->vcpu_dump.vcpu = 0;
+		r->vcpu_dump.set = 0;
+		r->vcpu_dump.nr = ARRAY_SIZE(self->translations);
+		r->vcpu_dump.entries = (uintptr_t)self->translations;
+		break;
 	}
 	r->size = variant->size;
 }
@@ -135,6 +191,14 @@ static int *request_fd(FIXTURE_DATA(uapi) *self,
 		       const FIXTURE_VARIANT(uapi) *variant)
 {
 	return (int *)(self->request.bytes + variant->fd_at);
+}
+
+/* Gives back what a request that succeeded has made. */
+static void undo(const FIXTURE_VARIANT(uapi) *variant,
+		 const union request *request)
+{
+	if (variant->command == DISCO_VCPU_CREATE)
+		close(request->vcpu_create.out_fd);
 }
 
 /* The request must fail with @error and leave the structure as it was. */
@@ -159,6 +223,7 @@ FIXTURE_SETUP(uapi)
 		dt_fill(at + i * dt_page, 1, i);
 	self->pfn = dt_pmap(&self->fs, self->vm, 0).pfn;
 	ASSERT_NE(0, self->pfn);
+	dt_vcpu(&self->fs, self->vm, 0, 64);
 	valid(self, variant);
 }
 
@@ -177,6 +242,7 @@ TEST_F(uapi, valid_request_succeeds)
 {
 	ASSERT_OK(ioctl(self->fs.control, variant->command, &self->request));
 	EXPECT_EQ(variant->size, self->request.size);
+	undo(variant, &self->request);
 }
 
 TEST_F(uapi, size_below_the_first_is_einval)
@@ -197,11 +263,13 @@ TEST_F(uapi, longer_with_zeros_is_the_same)
 
 	ASSERT_OK(ioctl(self->fs.control, variant->command, &self->request));
 	exact = self->request;
+	undo(variant, &exact);
 	for (int i = 0; i < ARRAY_SIZE(longer); i++) {
 		valid(self, variant);
 		self->request.size += longer[i];
 		ASSERT_OK(ioctl(self->fs.control, variant->command,
 				&self->request));
+		undo(variant, &self->request);
 		self->request.size = exact.size;
 		EXPECT_EQ(0, memcmp(&exact, &self->request, sizeof(exact)));
 	}
@@ -263,7 +331,8 @@ TEST_F(uapi, reserved_byte_is_einval)
 
 TEST_F(uapi, bad_descriptor_is_ebadf)
 {
-	const int flags[] = { O_WRONLY, O_PATH };
+	const int flags[] = { O_WRONLY, O_PATH, O_RDONLY };
+	const int nr_flags = variant->any_of_mount ? 0 : variant->writes ? 3 : 2;
 	const int numbers[] = { -1, INT_MIN, INT_MAX, 1 << 20, 900 };
 
 	if (!variant->fd_at)
@@ -273,7 +342,7 @@ TEST_F(uapi, bad_descriptor_is_ebadf)
 		refused(_metadata, self, variant, EBADF);
 	}
 	/* To name a mount, any descriptor of it will do. */
-	for (int i = 0; i < ARRAY_SIZE(flags) && !variant->any_of_mount; i++) {
+	for (int i = 0; i < nr_flags; i++) {
 		*request_fd(self, variant) = dt_open(&self->fs, "vm", flags[i]);
 		refused(_metadata, self, variant, EBADF);
 	}
@@ -324,6 +393,8 @@ TEST_F(uapi, inaccessible_structure_is_efault)
 	/* It ends just before the hole. */
 	memcpy(end - variant->size, &self->request, variant->size);
 	EXPECT_EQ(0, ioctl(self->fs.control, command, end - variant->size));
+	memcpy(self->before, end - variant->size, variant->size);
+	undo(variant, (union request *)self->before);
 
 	/* It cannot take the answer. */
 	memcpy(at, &self->request, variant->size);
@@ -367,6 +438,7 @@ TEST_F(uapi, unlinked_vm_still_answers)
 {
 	dt_unlink(&self->fs, "vm");
 	EXPECT_EQ(0, ioctl(self->fs.control, variant->command, &self->request));
+	undo(variant, &self->request);
 }
 
 DISCO_FIXTURE(device, NULL);
@@ -380,7 +452,7 @@ TEST_F(device, unknown_request_is_enotty)
 			/* Only half of the types, but all near ours. */
 			if (type % 16 != (DISCO_TYPE & 15) ||
 			    (type == DISCO_TYPE && nr >= DISCO_CMD_BASE &&
-			     nr <= DISCO_CMD_CHECK))
+			     nr <= LAST_CMD))
 				continue;
 			/* The VFS answers some for every file. */
 			if (type == 'T' || type == 'X' || type == 'f' || !type)
@@ -391,7 +463,7 @@ TEST_F(device, unknown_request_is_enotty)
 				ASSERT_EQ(0, type << 8 | nr);
 		}
 	/* The right number with the size and direction of another encoding. */
-	for (int nr = DISCO_CMD_BASE; nr <= DISCO_CMD_CHECK; nr++) {
+	for (int nr = DISCO_CMD_BASE; nr <= LAST_CMD; nr++) {
 		EXPECT_ERRNO(ENOTTY, ioctl(self->fs.control,
 					   _IOWR(DISCO_TYPE, nr, int), zeros));
 		EXPECT_ERRNO(ENOTTY, ioctl(self->fs.control,
@@ -408,6 +480,7 @@ TEST_F(device, query)
 	EXPECT_EQ(DISCO_API_VERSION, query.out_api_version);
 	EXPECT_EQ(dt_page, query.out_page_size);
 	EXPECT_TRUE(query.out_features & DISCO_FEATURE_CLONE);
+	EXPECT_TRUE(query.out_features & DISCO_FEATURE_VCPU);
 	EXPECT_EQ((1ULL << 32) - 1, query.out_max_gfn);
 	EXPECT_NE(0, query.out_version[0]);
 	EXPECT_NE(NULL, memchr(query.out_version, 0,

@@ -59,12 +59,20 @@ enum {
 	DISCO_CMD_PMAP,
 	DISCO_CMD_MEMMAP,
 	DISCO_CMD_CHECK,
+	DISCO_CMD_VCPU_CREATE,
+	DISCO_CMD_VCPU_STAT,
+	DISCO_CMD_VCPU_DUMP,
 };
 
 /**
  * DISCO_FEATURE_CLONE - FICLONE of a file in ram/ shares its pages
  */
 #define DISCO_FEATURE_CLONE (1ULL << 0)
+
+/**
+ * DISCO_FEATURE_VCPU - the module keeps the second-level TLBs of VCPUs
+ */
+#define DISCO_FEATURE_VCPU (1ULL << 1)
 
 /**
  * struct disco_query - ioctl(DISCO_QUERY)
@@ -300,5 +308,165 @@ struct disco_check {
 };
 
 #define DISCO_CHECK _IO(DISCO_TYPE, DISCO_CMD_CHECK)
+
+/** DISCO_MAX_VCPUS - VCPUs of one VM are numbered from 0 to one less */
+#define DISCO_MAX_VCPUS 1024
+
+/** DISCO_VCPU_HERE - value of @node: that of the CPU the caller runs on */
+#define DISCO_VCPU_HERE (-1)
+
+/**
+ * DISCO_VCPU_REPLACE - take the number over from the VCPU that has it, if any;
+ * that one's memory stays until its descriptor and mappings are gone
+ */
+#define DISCO_VCPU_REPLACE (1U << 0)
+
+/**
+ * struct disco_vcpu_create - ioctl(DISCO_VCPU_CREATE)
+ * @size: sizeof(struct disco_vcpu_create)
+ * @flags: DISCO_VCPU_REPLACE or 0
+ * @vm_fd: a file in ram/, open for reading and writing
+ * @vcpu: number of the VCPU, below DISCO_MAX_VCPUS
+ * @node: NUMA node to put its memory on, or DISCO_VCPU_HERE
+ * @nr_entries: entries of its second-level TLB, each for a pair of pages: a
+ *	power of two from 16 to 1048576
+ * @nr_indices: entries of the guest's own TLB, from 1 to 256
+ * @out_fd: a new file descriptor, closed on exec
+ * @out_bytes: bytes to map from it
+ *
+ * Makes a virtual CPU known, and its second-level TLB: memory that the monitor
+ * maps (shared, from offset 0 of @out_fd), holding an empty table as in
+ * linux/disco_l2tlb.h. The memory is charged to the caller's memory cgroup. When
+ * @node has none left, it comes from other nodes.
+ *
+ * The VCPU is there until @out_fd, with all its copies and mappings, is gone. It
+ * keeps the VM's file open.
+ *
+ * Errors: EBADF if @vm_fd is not open for both; EMEDIUMTYPE as for
+ * DISCO_VM_STAT; EINVAL if a number is out of its range or @node has no memory;
+ * EEXIST if the VM has this VCPU and DISCO_VCPU_REPLACE is not set; EMFILE if
+ * the caller has too many open files, ENFILE if the machine has.
+ */
+struct disco_vcpu_create {
+	__u32 size;
+	__u32 flags;
+	__s32 vm_fd;
+	__u32 vcpu;
+	__s32 node;
+	__u32 nr_entries;
+	__u32 nr_indices;
+	__s32 out_fd;
+	__aligned_u64 out_bytes;
+};
+
+#define DISCO_VCPU_CREATE _IO(DISCO_TYPE, DISCO_CMD_VCPU_CREATE)
+
+/**
+ * DISCO_VCPU_NEXT - if there is no VCPU of this number, the next one that is
+ */
+#define DISCO_VCPU_NEXT (1U << 0)
+
+/**
+ * struct disco_vcpu_stat - ioctl(DISCO_VCPU_STAT)
+ * @size: sizeof(struct disco_vcpu_stat)
+ * @flags: DISCO_VCPU_NEXT or 0
+ * @vm_fd: a file in ram/, open for reading
+ * @vcpu: number of the VCPU
+ * @out_vcpu: number of the VCPU that was found
+ * @out_node: NUMA node that its memory was wanted on
+ * @out_nr_entries: entries of its second-level TLB
+ * @out_nr_indices: entries of the guest's own TLB
+ * @out_nr_live: entries in use
+ * @__reserved: must be 0
+ * @out_bytes: bytes of its memory
+ * @out_bytes_away: those of them on other nodes
+ * @out_hits: accesses answered from the table
+ * @out_misses: accesses not answered from the table; the guest's TLB may have
+ * @out_forwards: refill exceptions the guest got
+ * @out_inserts: pairs entered
+ * @out_evictions: pairs replaced for want of room
+ * @out_drops: pairs dropped because the guest could know them gone
+ * @out_flushes: times the whole table was emptied
+ *
+ * What a VCPU's second-level TLB does. The numbers from @out_nr_live on, but for
+ * the two of bytes, are the monitor's word: read while it goes on, and not
+ * checked.
+ *
+ * Errors: ENOENT if there is no such VCPU; EMEDIUMTYPE as for DISCO_VM_STAT.
+ */
+struct disco_vcpu_stat {
+	__u32 size;
+	__u32 flags;
+	__s32 vm_fd;
+	__u32 vcpu;
+	__u32 out_vcpu;
+	__u32 out_node;
+	__u32 out_nr_entries;
+	__u32 out_nr_indices;
+	__u32 out_nr_live;
+	__u32 __reserved;
+	__aligned_u64 out_bytes;
+	__aligned_u64 out_bytes_away;
+	__aligned_u64 out_hits;
+	__aligned_u64 out_misses;
+	__aligned_u64 out_forwards;
+	__aligned_u64 out_inserts;
+	__aligned_u64 out_evictions;
+	__aligned_u64 out_drops;
+	__aligned_u64 out_flushes;
+};
+
+#define DISCO_VCPU_STAT _IO(DISCO_TYPE, DISCO_CMD_VCPU_STAT)
+
+/**
+ * struct disco_vcpu_entry - one translation in the answer to DISCO_VCPU_DUMP
+ * @va: guest virtual address of the first of two adjacent pages
+ * @lo: for each of the two, physical address and bits as in linux/disco_l2tlb.h
+ * @tag: address space (ASID or MMID); 0 when global
+ * @set: set of the table that the entry is in
+ * @page_shift: log2 of the bytes of one page
+ * @global: 1 if it holds for every address space, else 0
+ */
+struct disco_vcpu_entry {
+	__aligned_u64 va;
+	__aligned_u64 lo[2];
+	__u32 tag;
+	__u32 set;
+	__u32 page_shift;
+	__u32 global;
+};
+
+/**
+ * struct disco_vcpu_dump - ioctl(DISCO_VCPU_DUMP)
+ * @size: sizeof(struct disco_vcpu_dump)
+ * @flags: must be 0
+ * @vm_fd: a file in ram/, open for reading
+ * @vcpu: number of the VCPU
+ * @set: first set to look at; a set has 4 entries
+ * @nr: how many entries the buffer has room for; at least 4
+ * @entries: address of struct disco_vcpu_entry[@nr]
+ * @out_nr: entries written
+ * @out_next: first set that was not looked at; the number of sets at the end
+ *
+ * The translations a VCPU's second-level TLB holds, by set, whole sets only.
+ * Read while the monitor goes on: an entry may be half of one translation and
+ * half of another. Entries that could not be in such a table are left out.
+ *
+ * Errors: ENOENT if there is no such VCPU, or no longer; EINVAL if @nr is below
+ * 4; ENXIO if @set is past the last; EMEDIUMTYPE as for DISCO_VM_STAT.
+ */
+struct disco_vcpu_dump {
+	__u32 size;
+	__u32 flags;
+	__s32 vm_fd;
+	__u32 vcpu;
+	__u32 set;
+	__u32 nr;
+	__aligned_u64 entries;
+	__u32 out_nr;
+	__u32 out_next;
+};
+
+#define DISCO_VCPU_DUMP _IO(DISCO_TYPE, DISCO_CMD_VCPU_DUMP)
 
 #endif /* _LINUX_DISCO_H */

@@ -100,6 +100,59 @@ static int do_vm_stat(struct disco_vm_stat *req)
 	return 0;
 }
 
+static int do_vcpu_stat(struct disco_vcpu_stat *req)
+{
+	uint32_t vcpu = req->vcpu;
+
+	if (req->flags & ~DISCO_VCPU_NEXT)
+		return refuse(EOPNOTSUPP);
+	if (req->flags & DISCO_VCPU_NEXT)
+		vcpu = (vcpu + 1) / 2 * 2;
+	if (vcpu % 2 || vcpu / 2 >= fake.vcpus)
+		return refuse(ENOENT);
+	req->out_vcpu = vcpu;
+	req->out_node = vcpu / 2 % 2;
+	req->out_nr_entries = 4 * FAKE_SETS;
+	req->out_nr_indices = 32;
+	req->out_nr_live = FAKE_SETS;
+	req->out_bytes = 73728;
+	req->out_bytes_away = 4096;
+	req->out_hits = 123456789012;
+	req->out_misses = 7;
+	req->out_forwards = 6;
+	req->out_inserts = 5;
+	req->out_evictions = 4;
+	req->out_drops = 3;
+	req->out_flushes = 2;
+	return 0;
+}
+
+static int do_vcpu_dump(struct disco_vcpu_dump *req)
+{
+	struct disco_vcpu_entry *entries = (void *)(uintptr_t)req->entries;
+	uint32_t set = req->set;
+
+	if (req->nr < 4)
+		return refuse(EINVAL);
+	if (req->vcpu % 2 || req->vcpu / 2 >= fake.vcpus)
+		return refuse(ENOENT);
+	if (set >= FAKE_SETS)
+		return refuse(ENXIO);
+	for (req->out_nr = 0; set < FAKE_SETS && req->nr - req->out_nr >= 4;
+	     set++)
+		for (unsigned int i = 0; i < 2 && !(set % 2); i++)
+			entries[req->out_nr++] = (struct disco_vcpu_entry) {
+				.va = (2ULL * set + i) << 40,
+				.lo = { set << 16 | 0x3f, 0x20000 | i },
+				.tag = i ? 0 : 9,
+				.set = set,
+				.page_shift = i ? 24 : 12,
+				.global = i,
+			};
+	req->out_next = set;
+	return 0;
+}
+
 int __wrap_ioctl(int fd, unsigned long request, void *arg)
 {
 	(void)fd;
@@ -115,6 +168,10 @@ int __wrap_ioctl(int fd, unsigned long request, void *arg)
 		return do_pmap(arg);
 	case DISCO_MEMMAP:
 		return do_memmap(arg);
+	case DISCO_VCPU_STAT:
+		return do_vcpu_stat(arg);
+	case DISCO_VCPU_DUMP:
+		return do_vcpu_dump(arg);
 	case DISCO_CHECK:
 		fake.check.size = sizeof(fake.check);
 		fake.check.mount_fd = ((struct disco_check *)arg)->mount_fd;

@@ -17,6 +17,7 @@
  * @users: users that the frame has
  * @growing: how often the users of a frame double when it is asked about
  * @check: answer to DISCO_CHECK
+ * @vcpus: how many VCPUs every VM has: those with even numbers
  * @mixed: page 4n to 4n+3 are in state n modulo 4, not all private
  */
 struct fake {
@@ -29,10 +30,14 @@ struct fake {
 	uint32_t users;
 	unsigned int growing;
 	struct disco_check check;
+	unsigned int vcpus;
 	int mixed;
 };
 
 extern struct fake fake;
+
+/* Sets of every VCPU's table; those with even numbers have two pairs. */
+#define FAKE_SETS 512
 
 int fake_setup(void **state);
 int fake_teardown(void **state);

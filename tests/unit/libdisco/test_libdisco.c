@@ -396,6 +396,66 @@ static void memmap_of_no_frame_fails(void **state)
 	assert_int_equal(node, 9);
 }
 
+/* VCPUs are found one after the other; what is not there is named. */
+static void vcpus_are_found(void **state)
+{
+	struct disco_vcpu_stat stat = { .size = sizeof(stat), .vcpu = 2 };
+	struct disco_vm *vm = open_vm();
+	uint32_t next = 0, found = 0;
+
+	(void)state;
+	fake.vcpus = 3;
+	assert_int_equal(disco_vcpu_stat(vm, &stat), 0);
+	assert_int_equal(stat.out_vcpu, 2);
+	assert_int_equal(stat.out_node, 1);
+	stat.vcpu = 1;
+	assert_int_equal(disco_vcpu_stat(vm, &stat), -ENOENT);
+	assert_string_equal(disco_error(fake.disco), "VM a has no VCPU 1");
+	for (;;) {
+		stat.flags = DISCO_VCPU_NEXT;
+		stat.vcpu = next;
+		if (disco_vcpu_stat(vm, &stat))
+			break;
+		assert_int_equal(stat.out_vcpu, 2 * found);
+		next = stat.out_vcpu + 1;
+		found++;
+	}
+	assert_int_equal(found, 3);
+	assert_error_has("VM a has no VCPU 5 or higher");
+	fake.error = ENOTTY;
+	assert_int_equal(disco_vcpu_stat(vm, &stat), -ENOTTY);
+	assert_error_has("VCPU 5 of VM a: the module does not know this request");
+	disco_vm_close(vm);
+}
+
+/* A dump goes on where it stopped, up to the end of the table. */
+static void vcpu_dump_is_complete(void **state)
+{
+	struct disco_vcpu_entry entries[7];
+	struct disco_vcpu_dump dump = {
+		.size = sizeof(dump),
+		.nr = ARRAY_SIZE(entries),
+		.entries = (uintptr_t)entries,
+	};
+	struct disco_vm *vm = open_vm();
+	unsigned int nr = 0;
+
+	(void)state;
+	fake.vcpus = 1;
+	for (dump.set = 0; dump.set < FAKE_SETS; dump.set = dump.out_next) {
+		assert_int_equal(disco_vcpu_dump(vm, &dump), 0);
+		for (unsigned int i = 0; i < dump.out_nr; i++, nr++)
+			assert_int_equal(entries[i].va, (nr / 2 * 4ULL + nr % 2) << 40);
+	}
+	assert_int_equal(nr, FAKE_SETS);
+	assert_int_equal(disco_vcpu_dump(vm, &dump), -ENXIO);
+	assert_error_has("set 512 is past the end of the table of VCPU 0 of VM a");
+	dump.vcpu = 1;
+	assert_int_equal(disco_vcpu_dump(vm, &dump), -ENOENT);
+	assert_error_has("VM a has no VCPU 1");
+	disco_vm_close(vm);
+}
+
 /* Counters are what the folder holds, by alphabet. */
 static void counters_are_read(void **state)
 {
@@ -468,6 +528,8 @@ int main(void)
 		TEST(pmap_walk_meets_the_end),
 		TEST(memmap_lists_all_users),
 		TEST(memmap_of_no_frame_fails),
+		TEST(vcpus_are_found),
+		TEST(vcpu_dump_is_complete),
 		TEST(counters_are_read),
 		TEST(bad_counters_are_refused),
 		TEST(numbers_have_words),

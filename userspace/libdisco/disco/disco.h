@@ -246,6 +246,28 @@ int disco_vm_fd(const struct disco_vm *vm);
 int disco_vm_stat(struct disco_vm *vm, struct disco_vm_stat *stat);
 
 /**
+ * disco_vcpu_stat - second-level TLB of a VCPU
+ * @vm: the VM
+ * @stat: size, flags and vcpu set by the caller, vm_fd ignored; filled
+ *
+ * To find all VCPUs of a VM, begin with vcpu 0 and DISCO_VCPU_NEXT, and go on
+ * with out_vcpu + 1 until -ENOENT.
+ *
+ * Return: 0; as disco_query(); see DISCO_VCPU_STAT.
+ */
+int disco_vcpu_stat(struct disco_vm *vm, struct disco_vcpu_stat *stat);
+
+/**
+ * disco_vcpu_dump - what is in the second-level TLB of a VCPU
+ * @vm: the VM
+ * @dump: size, vcpu, set, nr and entries set by the caller, vm_fd ignored;
+ *	filled. To go on, set is set to out_next.
+ *
+ * Return: 0; as disco_query(); see DISCO_VCPU_DUMP.
+ */
+int disco_vcpu_dump(struct disco_vm *vm, struct disco_vcpu_dump *dump);
+
+/**
  * struct disco_pmap_batch - some consecutive pages of a VM
  * @gfn: guest frame number of the first
  * @nr: number of @entries, at least 1
