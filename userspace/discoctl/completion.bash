@@ -66,17 +66,20 @@ _discoctl()
 
 	case "${#commands[@]} ${commands[*]}" in
 	"0 ")
-		mapfile -t COMPREPLY < <(compgen -W 'vm page stat check
+		mapfile -t COMPREPLY < <(compgen -W 'vm vcpu page stat check
 			version help' -- "$cur")
 		;;
 	"1 vm")
 		mapfile -t COMPREPLY < <(compgen -W 'list show help' -- "$cur")
 		;;
+	"1 vcpu")
+		mapfile -t COMPREPLY < <(compgen -W 'list show dump help' -- "$cur")
+		;;
 	"1 page")
 		mapfile -t COMPREPLY < <(compgen -W 'help' -- "$cur")
 		_discoctl_names
 		;;
-	"2 vm show")
+	"2 vm show" | "2 vcpu list" | "2 vcpu show" | "2 vcpu dump")
 		_discoctl_names
 		;;
 	"1 stat" | "1 check" | "1 version")

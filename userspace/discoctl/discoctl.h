@@ -59,6 +59,7 @@ int ctl_disco_error(const struct ctl *ctl);
 int ctl_print_json(const struct ctl *ctl, struct json_object *obj);
 
 int cmd_vm(struct ctl *ctl, int argc, char **argv);
+int cmd_vcpu(struct ctl *ctl, int argc, char **argv);
 int cmd_page(struct ctl *ctl, int argc, char **argv);
 int cmd_stat(struct ctl *ctl, int argc, char **argv);
 int cmd_check(struct ctl *ctl, int argc, char **argv);

@@ -24,6 +24,9 @@ static const char help[] =
 	"Commands (any unambiguous beginning will do):\n"
 	"  vm list                    memory of all virtual machines\n"
 	"  vm show NAME               memory of one, in detail\n"
+	"  vcpu list [NAME]           second-level TLBs of virtual CPUs\n"
+	"  vcpu show NAME VCPU        one of them, in detail\n"
+	"  vcpu dump NAME VCPU [SETS] what is in it\n"
 	"  page NAME [GFN[-GFN]]      what is behind each page of a machine\n"
 	"  page --pfn PFN             who uses a machine frame\n"
 	"  stat                       counters of the module\n"
@@ -48,6 +51,7 @@ static int cmd_help(struct ctl *ctl, int argc, char **argv)
 
 static const struct command commands[] = {
 	{ "vm", cmd_vm },
+	{ "vcpu", cmd_vcpu },
 	{ "page", cmd_page },
 	{ "stat", cmd_stat },
 	{ "check", cmd_check },

@@ -18,6 +18,7 @@ static const struct {
 	const char *name;
 } features[] = {
 	{ DISCO_FEATURE_CLONE, "clone" },
+	{ DISCO_FEATURE_VCPU, "vcpu" },
 };
 
 static struct json_object *module_json(const struct disco_query *query)

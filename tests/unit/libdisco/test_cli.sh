@@ -61,7 +61,7 @@ works()
 	result $? "discoctl $*: works"
 }
 
-fails 'a command is missing: vm, page'
+fails 'a command is missing: vm, vcpu, page'
 fails 'unknown command "nothing"' nothing
 fails 'ambiguous command "v"' v
 fails 'a vm command is missing: list, show' vm
@@ -69,6 +69,15 @@ fails 'unknown vm command "drop"' vm drop
 fails 'NAME of a machine is missing' vm show
 fails 'unexpected "b"' vm show a b
 fails 'unexpected "a"' vm list a
+fails 'a vcpu command is missing: list, show, dump' vcpu
+fails 'unknown vcpu command "drop"' vcpu drop
+fails 'NAME of a machine and the number of a VCPU are missing' vcpu show
+fails 'number of a VCPU is missing' vcpu dump a
+fails 'unexpected "1"' vcpu list a 1
+fails 'unexpected "2"' vcpu show a 1 2
+fails 'unexpected "3"' vcpu dump a 1 2 3
+fails '"x" is not the number of a VCPU: 0 to 1023' vcpu show a x
+fails '"1024" is not the number of a VCPU' vcpu dump a 1024
 fails 'NAME of a machine or --pfn is missing' page
 fails 'unexpected "3"' page a 1 3
 fails 'unexpected "a"' page --pfn 1 a
@@ -85,10 +94,13 @@ fails '/nowhere: No such file or directory' -m /nowhere vm list
 fails '/nowhere: No such file or directory' vm list --mount=/nowhere
 fails '/: no disco file system is mounted there' -m / check
 fails '/: no disco file system is mounted there' -m / vm show a
+fails '/: no disco file system is mounted there' -m / vcpu list
+fails '/: no disco file system is mounted there' -m / vcpu show a 0
 fails '/: no disco file system is mounted there' -m / page a
 works 'Usage: discoctl' --help
 works 'Usage: discoctl' help
 works 'Usage: discoctl vm' vm h
+works 'Usage: discoctl vcpu' vcpu help
 works 'libdisco' ver
 works '{"discoctl":' version -j
 works '{

@@ -17,14 +17,12 @@
 #include "discoctl.h"
 #include "fake.h"
 
-static char output[8192];
+static char output[65536];
 
-/* Runs a command of up to three words; what it prints goes to @output. */
-static int run(struct ctl *ctl, int (*cmd)(struct ctl *, int, char **),
-	       const char *first, const char *second, const char *third)
+/* Runs a command; what it prints goes to @output. */
+static int run_words(struct ctl *ctl, int (*cmd)(struct ctl *, int, char **),
+		     int argc, char **argv)
 {
-	char *argv[] = { (char *)first, (char *)second, (char *)third, NULL };
-	int argc = !!first + !!second + !!third;
 	size_t len;
 	FILE *file;
 	int saved;
@@ -45,6 +43,15 @@ static int run(struct ctl *ctl, int (*cmd)(struct ctl *, int, char **),
 	output[len] = '\0';
 	fclose(file);
 	return ret;
+}
+
+/* The same, of up to three words. */
+static int run(struct ctl *ctl, int (*cmd)(struct ctl *, int, char **),
+	       const char *first, const char *second, const char *third)
+{
+	char *argv[] = { (char *)first, (char *)second, (char *)third, NULL };
+
+	return run_words(ctl, cmd, !!first + !!second + !!third, argv);
 }
 
 static int setup(void **state)
@@ -178,6 +185,100 @@ static void show_adds_up(void **state)
 		"\"users\":[{\"min\":1,\"max\":1,\"pages\":8},{\"min\":5,\"max\":8,\"pages\":8}]}\n"));
 }
 
+/* The VCPUs of all machines are one table. */
+static void vcpus_are_listed(void **state)
+{
+	struct ctl text = { 0 };
+	struct ctl json = { .json = true };
+
+	(void)state;
+	fake.vcpus = 2;
+	assert_int_equal(run(&text, cmd_vcpu, "list", NULL, NULL), EXIT_OK);
+	assert_string_equal(output,
+		"VCPU NODE  ENTRIES     LIVE           HITS         MISSES     FORWARDS        DROPS    FLUSHES  VM\n"
+		"   0    0     2048      512   123456789012              7            6            3          2  a\n"
+		"   2    1     2048      512   123456789012              7            6            3          2  a\n"
+		"   0    0     2048      512   123456789012              7            6            3          2  f/\\x1bb\n"
+		"   2    1     2048      512   123456789012              7            6            3          2  f/\\x1bb\n");
+	assert_int_equal(run(&json, cmd_vcpu, "list", "a", NULL), EXIT_OK);
+	assert_ptr_equal(strstr(output,
+		"{\"vcpus\":[{\"vm\":\"a\",\"vcpu\":0,\"node\":0,\"bytes\":73728,\"bytes_away\":4096,"
+		"\"indices\":32,\"entries\":2048,\"live\":512,\"hits\":123456789012,\"misses\":7,"
+		"\"forwards\":6,\"inserts\":5,\"evictions\":4,\"drops\":3,\"flushes\":2},"
+		"{\"vm\":\"a\",\"vcpu\":2,"), output);
+	assert_non_null(strstr(output, "}],\"unreadable\":0}\n"));
+	fake.vcpus = 0;
+	assert_int_equal(run(&json, cmd_vcpu, "list", NULL, NULL), EXIT_OK);
+	assert_string_equal(output, "{\"vcpus\":[],\"unreadable\":0}\n");
+}
+
+static void vcpu_is_shown(void **state)
+{
+	struct ctl text = { 0 };
+	struct ctl json = { .json = true };
+
+	(void)state;
+	fake.vcpus = 2;
+	assert_int_equal(run(&text, cmd_vcpu, "show", "a", "2"), EXIT_OK);
+	assert_ptr_equal(strstr(output,
+		"VCPU 2 of VM a\n\n"
+		"  node                               1\n"
+		"  bytes                          73728\n"
+		"  on other nodes                  4096\n"), output);
+	assert_int_equal(run(&json, cmd_vcpu, "show", "a", "0x2"), EXIT_OK);
+	assert_ptr_equal(strstr(output, "{\"vm\":\"a\",\"vcpu\":2,\"node\":1,"),
+			 output);
+	assert_int_equal(run(&json, cmd_vcpu, "show", "a", "1"), EXIT_ERROR);
+	assert_string_equal(output, "{\"error\":\"VM a has no VCPU 1\"}\n");
+}
+
+/* All pairs, or those of some sets, with what their bits mean. */
+static void vcpu_is_dumped(void **state)
+{
+	static const struct {
+		const char *range;
+		const char *text;
+	} bad[] = {
+		{ "512", "set 512 is past the end of the table, which has 512 sets" },
+		{ "5-1000", "set 1000 is past the end" },
+		{ "5-3", "\\\"5-3\\\" is not SET or SET-SET" },
+		{ "x", "\\\"x\\\" is not SET or SET-SET" },
+	};
+	char *words[] = { (char *)"dump", (char *)"a", (char *)"0",
+			  (char *)"2-3", NULL };
+	struct ctl text = { 0 };
+	struct ctl json = { .json = true };
+	unsigned int lines = 0;
+
+	(void)state;
+	fake.vcpus = 1;
+	assert_int_equal(run_words(&text, cmd_vcpu, 4, words), EXIT_OK);
+	assert_string_equal(output,
+		"    SET ADDRESS                PAGE    TAG  EVEN                   ODD\n"
+		"      2 0x0000040000000000       4K      9  0x000000020000 vdxr 3  0x000000020000 ---- 0\n"
+		"      2 0x0000050000000000   16384K    all  0x000000020000 vdxr 3  0x000000020000 v--- 0\n");
+	assert_int_equal(run_words(&json, cmd_vcpu, 4, words), EXIT_OK);
+	assert_string_equal(output,
+		"{\"vm\":\"a\",\"vcpu\":0,\"sets\":512,\"pairs\":["
+		"{\"set\":2,\"va\":4398046511104,\"page_size\":4096,\"tag\":9,\"pages\":["
+		"{\"frame\":131072,\"valid\":true,\"dirty\":true,\"no_exec\":true,\"no_read\":true,\"cache\":3},"
+		"{\"frame\":131072,\"valid\":false,\"dirty\":false,\"no_exec\":false,\"no_read\":false,\"cache\":0}]},"
+		"{\"set\":2,\"va\":5497558138880,\"page_size\":16777216,\"tag\":null,\"pages\":["
+		"{\"frame\":131072,\"valid\":true,\"dirty\":true,\"no_exec\":true,\"no_read\":true,\"cache\":3},"
+		"{\"frame\":131072,\"valid\":true,\"dirty\":false,\"no_exec\":false,\"no_read\":false,\"cache\":0}]}]}\n");
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		words[3] = (char *)bad[i].range;
+		assert_int_equal(run_words(&json, cmd_vcpu, 4, words),
+				 EXIT_ERROR);
+		if (!strstr(output, bad[i].text))
+			fail_msg("%s", output);
+	}
+	assert_int_equal(run(&text, cmd_vcpu, "dump", "a", "0"), EXIT_OK);
+	for (char *line = output; (line = strchr(line, '\n')); line++)
+		lines++;
+	assert_int_equal(lines, 1 + FAKE_SETS);
+}
+
 /* Like pages are one line; --all makes one line of each. */
 static void pages_are_runs(void **state)
 {
@@ -281,6 +382,9 @@ int main(void)
 		TEST(consistency_is_told),
 		TEST(list_is_a_table),
 		TEST(show_adds_up),
+		TEST(vcpus_are_listed),
+		TEST(vcpu_is_shown),
+		TEST(vcpu_is_dumped),
 		TEST(pages_are_runs),
 		TEST(bad_ranges_are_refused),
 		TEST(frame_has_users),

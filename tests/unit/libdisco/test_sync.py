@@ -110,6 +110,15 @@ def check_commands():
             man={words[1] for words in man_commands(man) if words[0] == "vm"},
             description={words[1] for words in man_described(man) if words[0] == "vm"})
 
+    vcpu = table("userspace/discoctl/vcpu.c", "vcpu_commands")
+    compare("vcpu commands", code=vcpu,
+            completion=complete("vcpu", ""),
+            help=set(re.findall(r"discoctl vcpu (\w+)", run(DISCOCTL, "vcpu", "help"))))
+    compare("vcpu commands in overviews", code=vcpu - {"help"},
+            help=set(re.findall(r"^  vcpu (\w+)", listed, re.MULTILINE)),
+            man={words[1] for words in man_commands(man) if words[0] == "vcpu"},
+            description={words[1] for words in man_described(man) if words[0] == "vcpu"})
+
     # Every command explains itself, and the completion knows.
     compare("help of each command", code=top - {"help"},
             help={name for name in top - {"help"} if
