@@ -51,6 +51,7 @@
 #include <linux/lockdep.h>
 #include <linux/mm.h>
 #include <linux/mutex.h>
+#include <linux/nodemask.h>
 #include <linux/pagemap.h>
 #include <linux/percpu_counter.h>
 #include <linux/rwsem.h>
@@ -66,6 +67,24 @@
 /* A gfn has 32 bits in a user's record: 16 TiB of 4 KiB pages. */
 #define DISCO_GFN_BITS 32
 #define DISCO_MAX_GFN (BIT_ULL(DISCO_GFN_BITS) - 1)
+
+/* The page offset of a mapping is a view and, below it, a gfn. */
+#define DISCO_VIEW_GFN_BITS (DISCO_VIEW_SHIFT - PAGE_SHIFT)
+
+static inline u64 disco_view(pgoff_t pgoff)
+{
+	return (u64)pgoff >> DISCO_VIEW_GFN_BITS;
+}
+
+static inline pgoff_t disco_view_gfn(pgoff_t pgoff)
+{
+	return pgoff & (BIT_ULL(DISCO_VIEW_GFN_BITS) - 1);
+}
+
+static inline pgoff_t disco_view_pgoff(u64 view, pgoff_t gfn)
+{
+	return (view << DISCO_VIEW_GFN_BITS) + gfn;
+}
 
 /* pmap.c: physical to machine */
 
@@ -188,6 +207,7 @@ static inline struct disco_sb *disco_sb(struct super_block *sb)
  * @pmap: what is behind each gfn
  * @nr_private: slots in state private
  * @nr_shared: slots in state shared
+ * @views: nodes whose view was ever mapped; only set
  * @rcu: delays freeing for disco_vm_find()
  * @vcpus_lock: protects @vcpus
  * @vcpus: its VCPUs, listed by vcpu.c
@@ -199,6 +219,7 @@ struct disco_vm {
 	struct disco_pmap_table *pmap;
 	struct percpu_counter nr_private;
 	struct percpu_counter nr_shared;
+	nodemask_t views;
 	struct rcu_head rcu;
 	/* A leaf, and never held where user memory is touched. */
 	struct mutex vcpus_lock;
@@ -238,6 +259,8 @@ struct disco_vm *disco_vm_lookup(u32 id);
 struct inode *disco_vm_find(u32 id);
 void disco_vm_put(struct inode *inode);
 struct inode *disco_vm_find_next(struct super_block *sb, unsigned long *id);
+bool disco_vm_has_view(struct disco_vm *vm, u64 view);
+int disco_vm_add_view(struct disco_vm *vm, u64 view);
 void disco_vm_zap(struct disco_vm *vm, pgoff_t gfn, pgoff_t nr);
 void disco_vm_drop(struct disco_vm *vm, struct disco_pmap_table *pmap,
 		   pgoff_t start, pgoff_t end);

@@ -12,14 +12,15 @@ static vm_fault_t error_to_fault(int err)
 
 static vm_fault_t read_fault(struct disco_vm *vm, struct vm_fault *vmf)
 {
+	pgoff_t gfn = disco_view_gfn(vmf->pgoff);
 	unsigned long *slot, value;
 	struct folio *folio;
 	vm_fault_t ret;
 	int err;
 
-	slot = disco_pmap_slot_alloc(vm->pmap, vmf->pgoff);
+	slot = disco_pmap_slot_alloc(vm->pmap, gfn);
 	if (!slot) {
-		disco_refuse(DISCO_refused_nomem, vm, vmf->pgoff);
+		disco_refuse(DISCO_refused_nomem, vm, gfn);
 		return VM_FAULT_OOM;
 	}
 	do {
@@ -28,7 +29,7 @@ static vm_fault_t read_fault(struct disco_vm *vm, struct vm_fault *vmf)
 			ret = disco_slot_map_zero(vm, slot, vmf);
 			if (ret)
 				return ret;
-			err = disco_slot_get_private(vm, vmf->pgoff, vmf->vma,
+			err = disco_slot_get_private(vm, gfn, vmf->vma,
 						     vmf->address, NULL,
 						     &folio);
 			if (err)
@@ -46,16 +47,19 @@ static vm_fault_t read_fault(struct disco_vm *vm, struct vm_fault *vmf)
 static vm_fault_t disco_fault(struct vm_fault *vmf)
 {
 	struct inode *inode = file_inode(vmf->vma->vm_file);
+	pgoff_t gfn = disco_view_gfn(vmf->pgoff);
 	struct disco_vm *vm = disco_vm(inode);
 	struct folio *folio;
 	vm_fault_t ret;
 	int err;
 
 	filemap_invalidate_lock_shared(inode->i_mapping);
-	if (vmf->pgoff >= disco_vm_pages(vm)) {
+	/* mremap() can stretch a mapping into a view that nobody has mapped. */
+	if (gfn >= disco_vm_pages(vm) ||
+	    !disco_vm_has_view(vm, disco_view(vmf->pgoff))) {
 		ret = VM_FAULT_SIGBUS;
 	} else if (vmf->flags & FAULT_FLAG_WRITE) {
-		err = disco_slot_get_private(vm, vmf->pgoff, vmf->vma,
+		err = disco_slot_get_private(vm, gfn, vmf->vma,
 					     vmf->address, NULL, &folio);
 		if (err) {
 			ret = error_to_fault(err);
@@ -80,19 +84,20 @@ static vm_fault_t disco_page_mkwrite(struct vm_fault *vmf)
 {
 	struct inode *inode = file_inode(vmf->vma->vm_file);
 	struct folio *private, *folio = page_folio(vmf->page);
+	pgoff_t gfn = disco_view_gfn(vmf->pgoff);
 	struct disco_vm *vm = disco_vm(inode);
 	unsigned long *slot, value;
 	vm_fault_t ret;
 	int err;
 
 	filemap_invalidate_lock_shared(inode->i_mapping);
-	if (vmf->pgoff >= disco_vm_pages(vm)) {
+	if (gfn >= disco_vm_pages(vm)) {
 		ret = VM_FAULT_SIGBUS;
 		goto unlock;
 	}
 
 	value = disco_slot_value(folio, DISCO_PAGE_PRIVATE);
-	slot = disco_pmap_slot(vm->pmap, vmf->pgoff);
+	slot = disco_pmap_slot(vm->pmap, gfn);
 	if (slot && READ_ONCE(*slot) == value) {
 		folio_lock(folio);
 		if (READ_ONCE(*slot) == value) {
@@ -102,7 +107,7 @@ static vm_fault_t disco_page_mkwrite(struct vm_fault *vmf)
 		folio_unlock(folio);
 	}
 
-	err = disco_slot_get_private(vm, vmf->pgoff, vmf->vma, vmf->address,
+	err = disco_slot_get_private(vm, gfn, vmf->vma, vmf->address,
 				     folio, &private);
 	if (err) {
 		ret = error_to_fault(err);

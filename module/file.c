@@ -20,17 +20,21 @@ static int disco_open(struct inode *inode, struct file *file)
 static int disco_mmap(struct file *file, struct vm_area_struct *vma)
 {
 	struct disco_vm *vm = disco_vm(file_inode(file));
+	pgoff_t gfn = disco_view_gfn(vma->vm_pgoff);
+	int err;
 
 	if (!(vma->vm_flags & VM_MAYSHARE)) {
-		disco_refuse(DISCO_refused_private_mapping, vm, vma->vm_pgoff);
+		disco_refuse(DISCO_refused_private_mapping, vm, gfn);
 		pr_notice_ratelimited("disco: %s[%d] maps %pD privately: refused, its writes would not be the VM's memory; map it shared (QEMU: share=on, libvirt: <access mode='shared'/>)\n",
 				      current->comm, task_pid_nr(current),
 				      file);
 		return -EINVAL;
 	}
-	/* Offsets past the largest VM are kept for other views of it. */
-	if (vma->vm_pgoff + vma_pages(vma) > DISCO_MAX_GFN + 1)
+	if (gfn + vma_pages(vma) > DISCO_MAX_GFN + 1)
 		return -EINVAL;
+	err = disco_vm_add_view(vm, disco_view(vma->vm_pgoff));
+	if (err)
+		return err;
 
 	file_accessed(file);
 	/* Zero pages are inserted by vmf_insert_page(). */

@@ -23,7 +23,8 @@ int disco_query(void *req)
 
 	query->out_api_version = DISCO_API_VERSION;
 	query->out_page_size = PAGE_SIZE;
-	query->out_features = DISCO_FEATURE_CLONE | DISCO_FEATURE_VCPU;
+	query->out_features = DISCO_FEATURE_CLONE | DISCO_FEATURE_VCPU |
+			      DISCO_FEATURE_VIEWS;
 	query->out_max_gfn = DISCO_MAX_GFN;
 	strscpy(query->out_version, DISCO_VERSION, sizeof(query->out_version));
 	return 0;

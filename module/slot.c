@@ -243,7 +243,8 @@ int disco_slot_get_private(struct disco_vm *vm, pgoff_t gfn,
 vm_fault_t disco_slot_map_zero(struct disco_vm *vm, unsigned long *slot,
 			       struct vm_fault *vmf)
 {
-	struct mutex *lock = disco_slot_lock(vm, vmf->pgoff);
+	pgoff_t gfn = disco_view_gfn(vmf->pgoff);
+	struct mutex *lock = disco_slot_lock(vm, gfn);
 	struct folio *zero = disco_zero_folio(numa_mem_id());
 	vm_fault_t ret = VM_FAULT_NOPAGE;
 	bool first = false;
@@ -254,7 +255,7 @@ vm_fault_t disco_slot_map_zero(struct disco_vm *vm, unsigned long *slot,
 	mutex_lock(lock);
 	if (!disco_slot_filled(READ_ONCE(*slot))) {
 		first = disco_slot_state(READ_ONCE(*slot)) == DISCO_PAGE_HOLE;
-		assert_empty_slot_held(vm, vmf->pgoff);
+		assert_empty_slot_held(vm, gfn);
 		set_slot(slot, DISCO_PAGE_ZERO);
 		ret = vmf_insert_page(vmf->vma, vmf->address,
 				      folio_page(zero, 0));
@@ -262,7 +263,7 @@ vm_fault_t disco_slot_map_zero(struct disco_vm *vm, unsigned long *slot,
 	mutex_unlock(lock);
 
 	if (first)
-		disco_count_page(DISCO_hole_to_zero, vm, vmf->pgoff, zero);
+		disco_count_page(DISCO_hole_to_zero, vm, gfn, zero);
 	return ret;
 }
 

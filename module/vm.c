@@ -175,7 +175,40 @@ struct inode *disco_vm_find_next(struct super_block *sb, unsigned long *id)
 }
 
 /**
- * disco_vm_zap() - unmap a range from every mapping of a VM, and flush
+ * disco_vm_has_view() - will disco_vm_zap() find mappings of a view?
+ * @vm: the VM
+ * @view: the view
+ *
+ * Return: true for the home view, and those given to disco_vm_add_view().
+ */
+bool disco_vm_has_view(struct disco_vm *vm, u64 view)
+{
+	return !view || (view <= MAX_NUMNODES && node_isset(view - 1, vm->views));
+}
+
+/**
+ * disco_vm_add_view() - let disco_vm_zap() look for mappings of a view as well
+ * @vm: the VM
+ * @view: the view
+ *
+ * Context: mmap_lock held for writing: no fault in the new mapping yet. One
+ * that comes later maps its page under the slot's or the folio's lock, and who
+ * then changes the slot and zaps under the same lock knows of the view.
+ * Return: 0; -EINVAL if the machine cannot have the view's node.
+ */
+int disco_vm_add_view(struct disco_vm *vm, u64 view)
+{
+	if (!view)
+		return 0;
+	if (view > MAX_NUMNODES || !node_possible(view - 1))
+		return -EINVAL;
+	if (!node_isset(view - 1, vm->views))
+		node_set(view - 1, vm->views);
+	return 0;
+}
+
+/**
+ * disco_vm_zap() - unmap a range from every view of a VM, and flush
  * @vm: the VM
  * @gfn: first page
  * @nr: how many pages
@@ -184,7 +217,13 @@ struct inode *disco_vm_find_next(struct super_block *sb, unsigned long *id)
  */
 void disco_vm_zap(struct disco_vm *vm, pgoff_t gfn, pgoff_t nr)
 {
-	unmap_mapping_pages(vm->inode->i_mapping, gfn, nr, false);
+	struct address_space *mapping = vm->inode->i_mapping;
+	int node;
+
+	unmap_mapping_pages(mapping, gfn, nr, false);
+	for_each_node_mask(node, vm->views)
+		unmap_mapping_pages(mapping, disco_view_pgoff(node + 1, gfn),
+				    nr, false);
 }
 
 /**

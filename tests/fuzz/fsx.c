@@ -150,7 +150,8 @@ static void fill_buffer(size_t length)
 static void map_view(struct file *file, int view)
 {
 	file->views[view] = mmap(NULL, max_size, PROT_READ | PROT_WRITE,
-				 MAP_SHARED, file->fd, 0);
+				 MAP_SHARED, file->fd,
+				 (off_t)view << DISCO_VIEW_SHIFT);
 	if (file->views[view] == MAP_FAILED)
 		fail("mmap of file %d: %s", number_of(file), strerror(errno));
 }

@@ -209,11 +209,13 @@ static void act_forget(struct thread *t, int vm, uint64_t page)
 
 static void act_remap(struct thread *t, int vm, uint64_t page)
 {
+	off_t view = below(t, 2);
+
 	(void)page;
 	if (munmap(t->views[vm], SIZE))
 		not_ok("munmap: %s", strerror(errno));
 	t->views[vm] = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
-			    vms[vm], 0);
+			    vms[vm], view << DISCO_VIEW_SHIFT);
 	if (t->views[vm] == MAP_FAILED)
 		not_ok("mmap: %s", strerror(errno));
 }

@@ -148,7 +148,7 @@ TEST_F(map, mapping_flags)
 	EXPECT_EQ(DISCO_PAGE_ZERO, dt_pmap(&self->fs, vm, 0).state);
 	munmap(at, SIZE);
 
-	/* Offsets from 2^44 on are kept for views. */
+	/* The largest VM ends at 2^44, and the first view is far behind. */
 	EXPECT_ERRNO(EINVAL, mmap(NULL, dt_page, PROT_READ, MAP_SHARED, vm,
 				  1LL << 44) == MAP_FAILED ? -1 : 0);
 	EXPECT_ERRNO(EINVAL, mmap(NULL, 2 * dt_page, PROT_READ, MAP_SHARED, vm,

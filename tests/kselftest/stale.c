@@ -115,7 +115,7 @@ static void start_readers(FIXTURE_DATA(stale) *self, bool punched)
 	r->punched = punched;
 	r->seed = 1 + !self->pid;
 	for (int v = 0; v < VIEWS; v++)
-		r->views[v] = (void *)dt_map(self->vm, SIZE);
+		r->views[v] = (void *)dt_map_view(self->vm, SIZE, v);
 	if (!self->pid) {
 		read_pages(r);
 		_exit(0);

@@ -207,7 +207,14 @@ void dt_unlink(const struct dt_fs *fs, const char *name)
 /** dt_map() - map a file from its beginning, shared, for reading and writing */
 char *dt_map(int fd, size_t size)
 {
-	void *at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	return dt_map_view(fd, size, 0);
+}
+
+/** dt_map_view() - the same through a view of the file */
+char *dt_map_view(int fd, size_t size, unsigned int view)
+{
+	void *at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
+			(off_t)view << DISCO_VIEW_SHIFT);
 
 	if (at == MAP_FAILED)
 		dt_die("mmap of %zu bytes", size);

@@ -55,6 +55,7 @@ int dt_open(const struct dt_fs *fs, const char *name, int flags);
 void dt_close(int fd);
 void dt_unlink(const struct dt_fs *fs, const char *name);
 char *dt_map(int fd, size_t size);
+char *dt_map_view(int fd, size_t size, unsigned int view);
 void dt_unmap(void *at, size_t size);
 int dt_punch(int fd, off_t offset, off_t length);
 int dt_clone(int to, int from);

@@ -481,6 +481,7 @@ TEST_F(device, query)
 	EXPECT_EQ(dt_page, query.out_page_size);
 	EXPECT_TRUE(query.out_features & DISCO_FEATURE_CLONE);
 	EXPECT_TRUE(query.out_features & DISCO_FEATURE_VCPU);
+	EXPECT_TRUE(query.out_features & DISCO_FEATURE_VIEWS);
 	EXPECT_EQ((1ULL << 32) - 1, query.out_max_gfn);
 	EXPECT_NE(0, query.out_version[0]);
 	EXPECT_NE(NULL, memchr(query.out_version, 0,

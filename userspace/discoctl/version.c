@@ -19,6 +19,7 @@ static const struct {
 } features[] = {
 	{ DISCO_FEATURE_CLONE, "clone" },
 	{ DISCO_FEATURE_VCPU, "vcpu" },
+	{ DISCO_FEATURE_VIEWS, "views" },
 };
 
 static struct json_object *module_json(const struct disco_query *query)

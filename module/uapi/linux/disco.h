@@ -75,6 +75,20 @@ enum {
 #define DISCO_FEATURE_VCPU (1ULL << 1)
 
 /**
+ * DISCO_FEATURE_VIEWS - a file in ram/ can be mapped once for each node, see
+ * DISCO_VIEW_SHIFT
+ */
+#define DISCO_FEATURE_VIEWS (1ULL << 2)
+
+/**
+ * DISCO_VIEW_SHIFT - mmap offset v << DISCO_VIEW_SHIFT is where view v of a
+ * file in ram/ begins. View 0, the file itself, is the home view; view 1 + n is
+ * for CPUs of NUMA node n. All views show the same memory. mmap() fails with
+ * EINVAL for a node that the machine cannot have
+ */
+#define DISCO_VIEW_SHIFT 48
+
+/**
  * struct disco_query - ioctl(DISCO_QUERY)
  * @size: sizeof(struct disco_query)
  * @flags: must be 0

@@ -38,6 +38,6 @@ fails 'unexpected "all"' "a word too many is named"
 ctl -j version
 jtest '.module.api_version == 1' "the module tells its version"
 jtest ".module.page_size == $page" "and the size of pages"
-jtest '.module.features | index("clone")' "and what it can"
+jtest '.module.features | index("clone") and index("views")' "and what it can"
 
 done_testing
