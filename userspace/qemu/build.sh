@@ -4,12 +4,12 @@
 # build.sh OUTPUT - QEMU with the project's patches, in directory OUTPUT.
 #
 # The result is cached by the hash of all that goes into it: source, patches,
-# the L2TLB's header, options, this script, the versions of compiler and
+# the module's headers, options, this script, the versions of compiler and
 # libraries. The cache may be deleted at any time.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
-header=$here/../../module/uapi/linux/disco_l2tlb.h
+uapi=$here/../../module/uapi/linux
 cache=${DISCO_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/disco}/qemu
 
 die() { echo "qemu: $*" >&2; exit 1; }
@@ -26,8 +26,8 @@ versions=$(dpkg-query -W -f '${Package} ${Version} ${Status}\n' "${packages[@]}"
 	die "packages are missing: apt-get install ${packages[*]}"
 
 key=$({
-	cat "$here"/{build.sh,version,source.sha256,configure-options} "$header" \
-		"$here"/patches/*.patch
+	cat "$here"/{build.sh,version,source.sha256,configure-options} \
+		"$uapi"/{disco,disco_l2tlb}.h "$here"/patches/*.patch
 	echo "$versions"
 } | sha256sum | cut -c1-24)
 if [ "$(cat "$out/key" 2>/dev/null)" = "$key" ] && [ -x "$out/bin/qemu-system-mips64el" ]; then
@@ -51,7 +51,7 @@ if [ ! -e "$cache/$key/bin/qemu-system-mips64el" ]; then
 		for patch in "$here"/patches/*.patch; do
 			patch -d "$work/qemu" -p1 -F0 --no-backup-if-mismatch <"$patch"
 		done
-		cp "$header" "$work/qemu/linux-headers/linux/"
+		cp "$uapi"/{disco,disco_l2tlb}.h "$work/qemu/linux-headers/linux/"
 		mkdir "$work/build"
 		cd "$work/build"
 		../qemu/configure "${options[@]}"
