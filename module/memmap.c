@@ -9,6 +9,10 @@
  * into folio->index, so neither does a first clone; from three on, all but the
  * first are in a list that folio->index points to. Order has no meaning.
  *
+ * In a page of the buffer cache, folio->index is the page cache's: there,
+ * folio->private has the one user, or points to a list of all of them. The
+ * cache itself is a user too, but not in the list.
+ *
  * A reader who came from a bare frame number cannot trust folio->private: it
  * takes it as a hint and believes it when the pmap slot that it names holds the
  * folio (query.c).
@@ -21,13 +25,16 @@
 
 #define USER_VM_SHIFT	DISCO_GFN_BITS
 #define USER_BITS	(DISCO_GFN_BITS + 16)
-#define FIRST_MAGIC	(0xd15cUL << USER_BITS)
+/* What a packed user in folio->private begins with; no pointer does. */
+#define MAGIC(word)	((word) >> USER_BITS)
+#define FIRST		0xd15cUL
+#define CACHED		0xd15dUL
 
 /* In folio->index: a user, not a list. */
 #define SECOND		1UL
 #define SECOND_SHIFT	1
 
-/* Users after the first, if there are more than two. */
+/* Users for which there is no room in the folio. */
 struct users {
 	u16 nr;
 	u16 max;
@@ -45,8 +52,9 @@ static const struct {
 	unsigned int bytes;
 } classes[] = {
 	{ "disco_users_16", 16 },	{ "disco_users_24", 24 },
-	{ "disco_users_32", 32 },	{ "disco_users_48", 48 },
-	{ "disco_users_64", 64 },	{ "disco_users_88", 88 },
+	{ "disco_users_32", 32 },	{ "disco_users_40", 40 },
+	{ "disco_users_48", 48 },	{ "disco_users_64", 64 },
+	{ "disco_users_88", 88 },
 	{ "disco_users_120", 120 },	{ "disco_users_160", 160 },
 	{ "disco_users_216", 216 },	{ "disco_users_296", 296 },
 	{ "disco_users_408", 408 },	{ "disco_users_560", 560 },
@@ -115,9 +123,10 @@ static struct disco_user unpack(unsigned long word)
 	return (struct disco_user){ .vm = word >> USER_VM_SHIFT, .gfn = word };
 }
 
-static void set_first(struct folio *folio, struct disco_user user)
+static void set_first(struct folio *folio, unsigned long magic,
+		      struct disco_user user)
 {
-	folio->private = (void *)(FIRST_MAGIC | pack(user));
+	folio->private = (void *)(magic << USER_BITS | pack(user));
 }
 
 static void set_second(struct folio *folio, struct disco_user user)
@@ -127,12 +136,22 @@ static void set_second(struct folio *folio, struct disco_user user)
 
 static bool has_second(struct folio *folio)
 {
-	return folio->index & SECOND;
+	return !disco_memmap_cached(folio) && folio->index & SECOND;
 }
 
 static struct users *users_of(struct folio *folio)
 {
-	return has_second(folio) ? NULL : (struct users *)folio->index;
+	if (!disco_memmap_cached(folio))
+		return has_second(folio) ? NULL : (struct users *)folio->index;
+	if (MAGIC((unsigned long)folio->private) == CACHED)
+		return NULL;
+	return folio->private;
+}
+
+/* How many users are not in the list, if there is one. */
+static unsigned int users_before_list(struct folio *folio)
+{
+	return disco_memmap_cached(folio) ? 0 : 1;
 }
 
 static void free_users(struct users *users)
@@ -165,12 +184,12 @@ static struct users *grow_users(struct users *old)
 
 /**
  * disco_memmap_init() - give a new page its first user
- * @folio: page that is in no slot
+ * @folio: page that is in no slot and not in the buffer cache
  * @user: the user
  */
 void disco_memmap_init(struct folio *folio, struct disco_user user)
 {
-	set_first(folio, user);
+	set_first(folio, FIRST, user);
 	folio->index = 0;
 }
 
@@ -181,33 +200,49 @@ void disco_memmap_init(struct folio *folio, struct disco_user user)
  *
  * Context: the folio lock makes the answer stable; without it, or for a folio
  * that may not be ours, it is a hint.
- * Return: true if @folio looks like ours and has a user.
+ * Return: true if @folio looks like ours and has a user in folio->private.
  */
 bool disco_memmap_ours(struct folio *folio, struct disco_user *first)
 {
 	unsigned long word = (unsigned long)READ_ONCE(folio->private);
 
-	if (word >> USER_BITS != FIRST_MAGIC >> USER_BITS)
+	if (MAGIC(word) != FIRST && MAGIC(word) != CACHED)
 		return false;
 	*first = unpack(word);
 	return true;
 }
 
 /**
- * disco_memmap_count() - number of users of a page
- * @folio: page of a VM, locked
+ * disco_memmap_cached() - does a page belong to the buffer cache
+ * @folio: page of a VM
  *
- * Return: the number, 0 if it has just lost its last one.
+ * Context: folio lock.
+ * Return: true if it is, or was, a page of the buffer cache and has a user.
+ */
+bool disco_memmap_cached(struct folio *folio)
+{
+	unsigned long word = (unsigned long)folio->private;
+
+	return word && MAGIC(word) != FIRST;
+}
+
+/**
+ * disco_memmap_count() - number of users of a page
+ * @folio: page of a VM or of the buffer cache, locked
+ *
+ * Return: the number of (VM, gfn) pairs, 0 if it has just lost its last one.
  */
 unsigned int disco_memmap_count(struct folio *folio)
 {
-	struct users *users = users_of(folio);
-	struct disco_user first;
+	struct users *users;
 
 	VM_WARN_ON_ONCE_FOLIO(!folio_test_locked(folio), folio);
-	if (!disco_memmap_ours(folio, &first))
+	if (!folio->private)
 		return 0;
-	return 1 + (users ? users->nr : has_second(folio));
+	users = users_of(folio);
+	if (users)
+		return users_before_list(folio) + users->nr;
+	return 1 + has_second(folio);
 }
 
 /**
@@ -219,19 +254,20 @@ unsigned int disco_memmap_count(struct folio *folio)
  */
 struct disco_user disco_memmap_get(struct folio *folio, unsigned int i)
 {
+	struct users *users = users_of(folio);
 	struct disco_user first = {};
 
 	if (i && has_second(folio))
 		return unpack(folio->index >> SECOND_SHIFT);
-	if (i)
-		return users_of(folio)->user[i - 1];
+	if (users && i >= users_before_list(folio))
+		return users->user[i - users_before_list(folio)];
 	disco_memmap_ours(folio, &first);
 	return first;
 }
 
 /**
- * disco_memmap_add() - add a user to a page that has one
- * @folio: page of a VM, locked
+ * disco_memmap_add() - add a user to a page
+ * @folio: page of a VM, which has a user, or of the buffer cache; locked
  * @user: the new user
  *
  * Context: may sleep.
@@ -240,23 +276,35 @@ struct disco_user disco_memmap_get(struct folio *folio, unsigned int i)
  */
 int disco_memmap_add(struct folio *folio, struct disco_user user)
 {
-	struct users *users = users_of(folio);
+	bool cached = disco_memmap_cached(folio);
+	struct users *users;
 
 	VM_WARN_ON_ONCE_FOLIO(!folio_test_locked(folio), folio);
-	if (!folio->index) {
+	if (!folio->private) {
+		set_first(folio, CACHED, user);
+		return 0;
+	}
+	if (!cached && !folio->index) {
 		set_second(folio, user);
 		return 0;
 	}
+	users = users_of(folio);
 	if (users && users->nr == class_max(ARRAY_SIZE(classes) - 1))
 		return -EMLINK;
-	if (!users || users->nr == users->max) {
+	if (!users) {
+		users = grow_users(NULL);
+		if (!users)
+			return -ENOMEM;
+		users->user[users->nr++] = disco_memmap_get(folio, !cached);
+	} else if (users->nr == users->max) {
 		users = grow_users(users);
 		if (!users)
 			return -ENOMEM;
-		if (has_second(folio))
-			users->user[users->nr++] = disco_memmap_get(folio, 1);
-		folio->index = (unsigned long)users;
 	}
+	if (cached)
+		folio->private = users;
+	else
+		folio->index = (unsigned long)users;
 	users->user[users->nr++] = user;
 	return 0;
 }
@@ -277,8 +325,9 @@ static bool same_user(struct disco_user a, struct disco_user b)
  */
 unsigned int disco_memmap_del(struct folio *folio, struct disco_user user)
 {
-	struct users *users = users_of(folio);
 	unsigned int i, nr = disco_memmap_count(folio);
+	bool cached = disco_memmap_cached(folio);
+	struct users *users;
 	struct disco_user last;
 
 	for (i = 0; i < nr; i++)
@@ -293,14 +342,18 @@ unsigned int disco_memmap_del(struct folio *folio, struct disco_user user)
 	}
 	/* The last one takes its place. */
 	last = disco_memmap_get(folio, nr - 1);
-	if (!i)
-		set_first(folio, last);
+	users = users_of(folio);
+	if (i < users_before_list(folio))
+		set_first(folio, FIRST, last);
 	else if (i < nr - 1)
-		users->user[i - 1] = last;
+		users->user[i - users_before_list(folio)] = last;
 	if (!users) {
 		folio->index = 0;
 	} else if (--users->nr == 1) {
-		set_second(folio, users->user[0]);
+		if (cached)
+			set_first(folio, CACHED, users->user[0]);
+		else
+			set_second(folio, users->user[0]);
 		free_users(users);
 	}
 	return nr - 1;
@@ -310,7 +363,7 @@ unsigned int disco_memmap_del(struct folio *folio, struct disco_user user)
  * disco_memmap_bytes() - what the list of users costs
  * @folio: page of a VM, locked
  *
- * Return: bytes, 0 for a page with one or two users.
+ * Return: bytes, 0 for a page whose users have room in its folio.
  */
 size_t disco_memmap_bytes(struct folio *folio)
 {

@@ -86,16 +86,30 @@ static void first_user_is_packed(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, disco_memmap_ours(folio, &first));
 }
 
+/* Gives the page its first user, as a VM's page or as the buffer cache's. */
+static void first_user(struct folio *folio, bool cached)
+{
+	if (cached) {
+		folio->private = NULL;
+		/* The page cache's, not ours to read or change. */
+		folio->index = 4711;
+		disco_memmap_add(folio, user(0));
+	} else {
+		disco_memmap_init(folio, user(0));
+	}
+}
+
 /* Users are removed in any order and the others stay. */
-static void users_come_and_go(struct kunit *test)
+static void come_and_go(struct kunit *test, bool cached)
 {
 	s64 before = disco_counter_sum(DISCO_metadata_bytes);
 	struct folio *folio = test->priv;
 	unsigned int i, j, nr = 40;
 
-	disco_memmap_init(folio, user(0));
+	first_user(folio, cached);
 	add_users(test, 1, nr);
 	KUNIT_EXPECT_EQ(test, disco_memmap_count(folio), nr);
+	KUNIT_EXPECT_EQ(test, disco_memmap_cached(folio), cached);
 	/* 11 and 40 have no common divisor: every user once, mixed up. */
 	for (i = 0; i < nr; i++) {
 		KUNIT_EXPECT_EQ(test,
@@ -105,20 +119,33 @@ static void users_come_and_go(struct kunit *test)
 			KUNIT_EXPECT_TRUE(test,
 					  has_user(folio, user(j * 11 % nr)));
 	}
+	KUNIT_EXPECT_EQ(test, disco_memmap_count(folio), 0);
+	KUNIT_EXPECT_PTR_EQ(test, folio->private, NULL);
+	KUNIT_EXPECT_EQ(test, folio->index, cached ? 4711 : 0);
 	KUNIT_EXPECT_EQ(test, disco_counter_sum(DISCO_metadata_bytes), before);
+}
+
+static void users_come_and_go(struct kunit *test)
+{
+	come_and_go(test, false);
+}
+
+static void users_of_cached_page_come_and_go(struct kunit *test)
+{
+	come_and_go(test, true);
 }
 
 /*
  * Slots and users together stay under 0.4% of the pages that the users see,
  * for every number of users (design rule 7); a full list says so.
  */
-static void list_stays_small(struct kunit *test)
+static void stays_small(struct kunit *test, bool cached)
 {
 	struct folio *folio = test->priv;
 	unsigned int nr = 1, worst = 0;
 	int err;
 
-	disco_memmap_init(folio, user(0));
+	first_user(folio, cached);
 	while (!(err = disco_memmap_add(folio, user(nr)))) {
 		nr++;
 		worst = max_t(unsigned int, worst,
@@ -134,11 +161,23 @@ static void list_stays_small(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, disco_memmap_bytes(folio), 0);
 }
 
+static void list_stays_small(struct kunit *test)
+{
+	stays_small(test, false);
+}
+
+static void list_of_cached_page_stays_small(struct kunit *test)
+{
+	stays_small(test, true);
+}
+
 static struct kunit_case memmap_cases[] = {
 	KUNIT_CASE(foreign_page_is_not_ours),
 	KUNIT_CASE(first_user_is_packed),
 	KUNIT_CASE(users_come_and_go),
+	KUNIT_CASE(users_of_cached_page_come_and_go),
 	KUNIT_CASE(list_stays_small),
+	KUNIT_CASE(list_of_cached_page_stays_small),
 	{}
 };
 
