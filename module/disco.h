@@ -162,6 +162,7 @@ int disco_memmap_cache_init(void);
 void disco_memmap_cache_destroy(void);
 void disco_memmap_init(struct folio *folio, struct disco_user user);
 bool disco_memmap_ours(struct folio *folio, struct disco_user *first);
+bool disco_memmap_cached(struct folio *folio);
 unsigned int disco_memmap_count(struct folio *folio);
 struct disco_user disco_memmap_get(struct folio *folio, unsigned int i);
 int disco_memmap_add(struct folio *folio, struct disco_user user);
@@ -275,6 +276,9 @@ int disco_slot_get_private(struct disco_vm *vm, pgoff_t gfn,
 vm_fault_t disco_slot_map_zero(struct disco_vm *vm, unsigned long *slot,
 			       struct vm_fault *vmf);
 void disco_slot_drop(struct disco_vm *vm, pgoff_t gfn, unsigned long *slot);
+
+/* share.c: pages that several VMs have */
+
 int disco_slot_share(struct disco_vm *src, pgoff_t gfn, unsigned long *slot,
 		     unsigned int nr, struct disco_vm *dst,
 		     unsigned long *dst_slot);

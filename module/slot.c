@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The life of a page: every change of a slot's state is in this file.
+ * The life of a page: every change of a slot's state is in this file and in
+ * share.c.
  *
  *	            write                 clone
  *	  hole ------------> private ------------> shared
@@ -15,23 +16,7 @@
  * comes back. So a page allocated for a slot's next state stays of use when
  * the slot has to be read again. Locks: disco.h.
  */
-#include "disco.h"
-
-static void assert_empty_slot_held(struct disco_vm *vm, pgoff_t gfn)
-{
-	lockdep_assert(lockdep_is_held(disco_slot_lock(vm, gfn)) ||
-		       lockdep_is_held_type(&vm->inode->i_mapping->invalidate_lock,
-					    0));
-}
-
-static void set_slot(unsigned long *slot, unsigned long value)
-{
-	/*
-	 * Pairs with the READ_ONCE() of who follows the pointer: the folio's
-	 * fields are written before the slot leads to them.
-	 */
-	smp_store_release(slot, value);
-}
+#include "slot.h"
 
 /**
  * disco_slot_lock_folio() - lock the page of a filled slot
@@ -83,8 +68,8 @@ static bool fill(struct disco_vm *vm, pgoff_t gfn, unsigned long *slot,
 	}
 	__folio_set_locked(folio);
 	folio_get(folio);
-	assert_empty_slot_held(vm, gfn);
-	set_slot(slot, disco_slot_value(folio, DISCO_PAGE_PRIVATE));
+	disco_slot_assert_empty(vm, gfn);
+	disco_slot_set(slot, disco_slot_value(folio, DISCO_PAGE_PRIVATE));
 	/*
 	 * Readers insert the zero page under the slot lock and none can after
 	 * the slot is filled; those who did before lose it here, or they would
@@ -117,22 +102,13 @@ static bool reuse(struct disco_vm *vm, pgoff_t gfn, unsigned long *slot,
 		disco_vm_zap(vm, gfn, 1);
 	if (!folio_ref_freeze(folio, 1 + refs))
 		return false;
-	set_slot(slot, disco_slot_value(folio, DISCO_PAGE_PRIVATE));
+	disco_slot_set(slot, disco_slot_value(folio, DISCO_PAGE_PRIVATE));
 	folio_ref_unfreeze(folio, 1 + refs);
 
 	percpu_counter_dec(&vm->nr_shared);
 	percpu_counter_inc(&vm->nr_private);
 	disco_count_page(DISCO_shared_to_private_reuse, vm, gfn, folio);
 	return true;
-}
-
-/* The slot leaves a page that is locked and referenced by the caller. */
-static void leave(struct disco_vm *vm, pgoff_t gfn, struct folio *folio)
-{
-	if (disco_memmap_del(folio, disco_user(vm, gfn)))
-		folio_put(folio);
-	else
-		disco_folio_free(vm, folio);
 }
 
 /*
@@ -150,9 +126,9 @@ static void replace(struct disco_vm *vm, pgoff_t gfn, unsigned long *slot,
 	 * A reader that found @old waits for its lock, looks again and finds
 	 * @new. One that came before has its PTE, and loses it in the zap.
 	 */
-	set_slot(slot, disco_slot_value(new, DISCO_PAGE_PRIVATE));
+	disco_slot_set(slot, disco_slot_value(new, DISCO_PAGE_PRIVATE));
 	disco_vm_zap(vm, gfn, 1);
-	leave(vm, gfn, old);
+	disco_slot_leave(vm, gfn, old);
 
 	percpu_counter_dec(&vm->nr_shared);
 	percpu_counter_inc(&vm->nr_private);
@@ -255,8 +231,8 @@ vm_fault_t disco_slot_map_zero(struct disco_vm *vm, unsigned long *slot,
 	mutex_lock(lock);
 	if (!disco_slot_filled(READ_ONCE(*slot))) {
 		first = disco_slot_state(READ_ONCE(*slot)) == DISCO_PAGE_HOLE;
-		assert_empty_slot_held(vm, gfn);
-		set_slot(slot, DISCO_PAGE_ZERO);
+		disco_slot_assert_empty(vm, gfn);
+		disco_slot_set(slot, DISCO_PAGE_ZERO);
 		ret = vmf_insert_page(vmf->vma, vmf->address,
 				      folio_page(zero, 0));
 	}
@@ -282,8 +258,8 @@ void disco_slot_drop(struct disco_vm *vm, pgoff_t gfn, unsigned long *slot)
 	bool shared;
 
 	if (disco_slot_state(value) == DISCO_PAGE_ZERO) {
-		assert_empty_slot_held(vm, gfn);
-		set_slot(slot, 0);
+		disco_slot_assert_empty(vm, gfn);
+		disco_slot_set(slot, 0);
 		disco_count_page(DISCO_zero_to_hole, vm, gfn, NULL);
 		return;
 	}
@@ -299,141 +275,15 @@ void disco_slot_drop(struct disco_vm *vm, pgoff_t gfn, unsigned long *slot)
 	 */
 	if (folio_mapped(folio))
 		disco_vm_zap(vm, gfn, 1);
-	set_slot(slot, 0);
+	disco_slot_set(slot, 0);
 	percpu_counter_dec(shared ? &vm->nr_shared : &vm->nr_private);
 	disco_count_page(shared ? DISCO_shared_to_hole : DISCO_private_to_hole,
 			 vm, gfn, folio);
 
-	/* Unlocked while there is a reference: leave() drops the slot's. */
+	/* Unlocked while there is a reference: leaving drops the slot's. */
 	folio_get(folio);
-	leave(vm, gfn, folio);
+	disco_slot_leave(vm, gfn, folio);
 	disco_settle();
 	folio_unlock(folio);
 	folio_put(folio);
-}
-
-/* What sharing a run of slots adds to the counters of its two VMs. */
-struct share_run {
-	long src_became_shared;
-	long dst_shared;
-	long dst_copied;
-};
-
-/* Private to shared; @folio is locked. False if somebody has it pinned. */
-static bool make_shared(struct disco_vm *vm, pgoff_t gfn, unsigned long *slot,
-			struct folio *folio)
-{
-	/* Unmapped and flushed first: only then the count means something. */
-	if (folio_mapped(folio))
-		disco_vm_zap(vm, gfn, 1);
-	if (!folio_ref_freeze(folio, 1)) {
-		disco_refuse(DISCO_refused_pinned, vm, gfn);
-		return false;
-	}
-	set_slot(slot, disco_slot_value(folio, DISCO_PAGE_SHARED));
-	folio_ref_unfreeze(folio, 1);
-	disco_count_page(DISCO_private_to_shared, vm, gfn, folio);
-	return true;
-}
-
-/* A page of its own for @dst, with the contents of @src's. */
-static int copy_slot(struct folio *folio, struct disco_vm *dst, pgoff_t gfn,
-		     unsigned long *dst_slot)
-{
-	struct folio *new;
-	int err;
-
-	new = disco_folio_alloc(dst, gfn, NULL, 0, 0, &err);
-	if (!new)
-		return err;
-	disco_folio_copy(new, folio);
-	disco_memmap_init(new, disco_user(dst, gfn));
-	set_slot(dst_slot, disco_slot_value(new, DISCO_PAGE_PRIVATE));
-	disco_count_page(DISCO_hole_to_private, dst, gfn, new);
-	disco_settle();
-	return 0;
-}
-
-/* 1 if @dst has the page now, 0 if it needs a copy, or -ENOMEM. */
-static int share_slot(struct disco_vm *src, pgoff_t gfn, unsigned long *slot,
-		      struct disco_vm *dst, unsigned long *dst_slot,
-		      struct share_run *run)
-{
-	unsigned long value = READ_ONCE(*slot);
-	struct folio *folio = disco_slot_folio(value);
-	int ret = 0;
-
-	folio_lock(folio);
-	if (disco_slot_state(value) == DISCO_PAGE_PRIVATE) {
-		if (!make_shared(src, gfn, slot, folio))
-			goto unlock;
-		run->src_became_shared++;
-	}
-	ret = disco_memmap_add(folio, disco_user(dst, gfn));
-	if (ret) {
-		disco_refuse(ret == -EMLINK ? DISCO_refused_users_full :
-					      DISCO_refused_nomem, dst, gfn);
-		ret = ret == -EMLINK ? 0 : ret;
-		goto unlock;
-	}
-	folio_get(folio);
-	set_slot(dst_slot, disco_slot_value(folio, DISCO_PAGE_SHARED));
-	disco_count_page(DISCO_hole_to_shared, dst, gfn, folio);
-	ret = 1;
-unlock:
-	folio_unlock(folio);
-	return ret;
-}
-
-/**
- * disco_slot_share() - give another VM the pages of a run, copy-on-write
- * @src: VM that has the pages; its mappings have been zapped
- * @gfn: first gfn, the same in both VMs
- * @slot: its slot
- * @nr: how many slots, all in one leaf
- * @dst: VM that gets them
- * @dst_slot: slot of @gfn, a run of holes in a table that nobody else can reach
- *
- * A page that somebody has pinned, or that has as many users as it can, is
- * copied. After an error some of the run may be shared: the caller drops
- * @dst's table, and @src has at worst pages in state shared with one user, which
- * its next writes take back.
- *
- * Context: invalidate_lock of both VMs held exclusive. May sleep.
- * Return: 0, -ENOMEM or -ENOSPC.
- */
-int disco_slot_share(struct disco_vm *src, pgoff_t gfn, unsigned long *slot,
-		     unsigned int nr, struct disco_vm *dst,
-		     unsigned long *dst_slot)
-{
-	struct share_run run = {};
-	int ret = 0;
-
-	lockdep_assert_held_write(&src->inode->i_mapping->invalidate_lock);
-	lockdep_assert_held_write(&dst->inode->i_mapping->invalidate_lock);
-	for (; nr; nr--, gfn++, slot++, dst_slot++) {
-		if (!disco_slot_filled(READ_ONCE(*slot)))
-			continue;
-		ret = share_slot(src, gfn, slot, dst, dst_slot, &run);
-		if (ret > 0) {
-			run.dst_shared++;
-			continue;
-		}
-		/*
-		 * Who has the page pinned may write to it during the copy; its
-		 * order with the clone is nobody's business.
-		 */
-		if (!ret)
-			ret = copy_slot(disco_slot_folio(READ_ONCE(*slot)), dst,
-					gfn, dst_slot);
-		if (ret)
-			break;
-		run.dst_copied++;
-	}
-
-	percpu_counter_sub(&src->nr_private, run.src_became_shared);
-	percpu_counter_add(&src->nr_shared, run.src_became_shared);
-	percpu_counter_add(&dst->nr_shared, run.dst_shared);
-	percpu_counter_add(&dst->nr_private, run.dst_copied);
-	return min(ret, 0);
 }

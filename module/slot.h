@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * How slots change, for slot.c and share.c.
+ */
+#ifndef _DISCO_SLOT_H
+#define _DISCO_SLOT_H
+
+#include "disco.h"
+
+static inline void disco_slot_assert_empty(struct disco_vm *vm, pgoff_t gfn)
+{
+	lockdep_assert(lockdep_is_held(disco_slot_lock(vm, gfn)) ||
+		       lockdep_is_held_type(&vm->inode->i_mapping->invalidate_lock,
+					    0));
+}
+
+static inline void disco_slot_set(unsigned long *slot, unsigned long value)
+{
+	/*
+	 * Pairs with the READ_ONCE() of who follows the pointer: the folio's
+	 * fields are written before the slot leads to them.
+	 */
+	smp_store_release(slot, value);
+}
+
+/* The slot leaves a page that is locked and referenced by the caller. */
+static inline void disco_slot_leave(struct disco_vm *vm, pgoff_t gfn,
+				    struct folio *folio)
+{
+	if (disco_memmap_del(folio, disco_user(vm, gfn)))
+		folio_put(folio);
+	else
+		disco_folio_free(vm, folio);
+}
+
+#endif /* _DISCO_SLOT_H */
