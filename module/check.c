@@ -207,9 +207,9 @@ int disco_check(void *req)
 	check->out_totals_checked = 0;
 
 	/* A page of a clone in the making lists a user that has no slot yet. */
-	down_write(&disco_sb(sb)->check_lock);
+	percpu_down_write(&disco_sb(sb)->check_lock);
 	err = check_mount(sb, check);
-	up_write(&disco_sb(sb)->check_lock);
+	percpu_up_write(&disco_sb(sb)->check_lock);
 	fput(file);
 	return err;
 }

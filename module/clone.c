@@ -49,7 +49,7 @@ static int clone_vm(struct disco_vm *src, struct disco_vm *dst)
 		return -ENOMEM;
 	disco_pmap_init(pmap);
 
-	down_read(&sbi->check_lock);
+	percpu_down_read(&sbi->check_lock);
 	filemap_invalidate_lock_two(src->inode->i_mapping,
 				    dst->inode->i_mapping);
 	err = share_all(src, dst, pmap);
@@ -62,7 +62,7 @@ static int clone_vm(struct disco_vm *src, struct disco_vm *dst)
 	disco_vm_drop(dst, pmap, 0, DISCO_MAX_GFN + 1);
 	filemap_invalidate_unlock_two(src->inode->i_mapping,
 				      dst->inode->i_mapping);
-	up_read(&sbi->check_lock);
+	percpu_up_read(&sbi->check_lock);
 
 	disco_pmap_destroy(pmap);
 	kfree(pmap);

@@ -9,16 +9,21 @@
 #include <linux/percpu.h>
 #include <linux/types.h>
 
-/* One page of one VM changed its state: struct disco_pmap_entry.state. */
+/*
+ * One page of one VM changed its state: struct disco_pmap_entry.state. From
+ * shared to shared is a page of a disk in place of one that was shared before.
+ */
 #define DISCO_TRANSITIONS(X)		\
 	X(hole_to_zero)			\
 	X(hole_to_private)		\
 	X(hole_to_shared)		\
 	X(zero_to_hole)			\
 	X(zero_to_private)		\
+	X(zero_to_shared)		\
 	X(private_to_hole)		\
 	X(private_to_shared)		\
 	X(shared_to_hole)		\
+	X(shared_to_shared)		\
 	X(shared_to_private_copy)	\
 	X(shared_to_private_reuse)
 
@@ -28,6 +33,7 @@
  * limit		the mount's size= was reached
  * nomem		the kernel or the memory cgroup had no page
  * pinned		a page with references beyond ours was copied, not shared
+ *			or replaced
  * users_full		a page had as many users as its list can hold: copied
  * ids			all VM numbers are in use
  */

@@ -17,10 +17,12 @@
  * Locks, in this order:
  *
  *	inode lock			size, and who clones or punches
- *	disco_sb.check_lock		clone: shared; consistency check: exclusive
+ *	disco_sb.check_lock		clone, read of a disk: shared; consistency
+ *					check: exclusive
  *	mmap_lock or VMA lock
- *	mapping->invalidate_lock	faults, queries: shared; truncate, punch,
- *					clone (both files), check: exclusive
+ *	mapping->invalidate_lock	faults, queries, read of a disk: shared;
+ *					truncate, punch, clone (both files),
+ *					check: exclusive
  *	disco_vm.slot_locks[]		hole and zero slots
  *	folio lock			filled slots, and the folio's users
  *	mapping->i_mmap_rwsem		inside disco_vm_zap()
@@ -53,6 +55,7 @@
 #include <linux/mutex.h>
 #include <linux/nodemask.h>
 #include <linux/pagemap.h>
+#include <linux/percpu-rwsem.h>
 #include <linux/percpu_counter.h>
 #include <linux/rwsem.h>
 #include <linux/xarray.h>
@@ -175,11 +178,12 @@ size_t disco_memmap_bytes(struct folio *folio);
  * struct disco_sb - one mount
  * @used: machine pages of this mount's VMs
  * @max_pages: limit of @used, 0 for none (size=)
- * @mode: permissions of ram/ at mount (mode=)
- * @uid: owner of ram/ at mount (uid=)
- * @gid: group of ram/ at mount (gid=)
- * @check_lock: held exclusive by the consistency check, shared by clone, whose
- *	new pages list a user that is not in a pmap yet
+ * @mode: permissions of ram/ and disk/ at mount (mode=)
+ * @uid: owner of ram/ and disk/ at mount (uid=)
+ * @gid: group of ram/ and disk/ at mount (gid=)
+ * @disk_dir: disk/
+ * @check_lock: held exclusive by the consistency check, shared by clone and by
+ *	reads of disks, whose pages list a user that is not in a pmap yet
  */
 struct disco_sb {
 	struct percpu_counter used;
@@ -187,7 +191,8 @@ struct disco_sb {
 	umode_t mode;
 	kuid_t uid;
 	kgid_t gid;
-	struct rw_semaphore check_lock;
+	struct dentry *disk_dir;
+	struct percpu_rw_semaphore check_lock;
 };
 
 extern struct file_system_type disco_fs_type;
@@ -229,6 +234,7 @@ struct disco_vm {
 	struct mutex slot_locks[DISCO_SLOT_LOCKS];
 };
 
+/* For an inode that is known to be a file in ram/. */
 static inline struct disco_vm *disco_vm(struct inode *inode)
 {
 	return inode->i_private;
@@ -282,6 +288,8 @@ void disco_slot_drop(struct disco_vm *vm, pgoff_t gfn, unsigned long *slot);
 int disco_slot_share(struct disco_vm *src, pgoff_t gfn, unsigned long *slot,
 		     unsigned int nr, struct disco_vm *dst,
 		     unsigned long *dst_slot);
+unsigned int disco_slot_map_cached(struct disco_vm *vm, pgoff_t gfn,
+				   struct folio **folios, unsigned int nr);
 
 /* page.c: machine pages */
 
@@ -291,14 +299,93 @@ struct folio *disco_zero_folio(int node);
 struct folio *disco_folio_alloc(struct disco_vm *vm, pgoff_t gfn,
 				struct vm_area_struct *vma, unsigned long addr,
 				gfp_t gfp, int *err);
+bool disco_folio_charge(struct disco_sb *sbi);
 void disco_folio_discard(struct disco_vm *vm, struct folio *folio);
 void disco_folio_free(struct disco_vm *vm, struct folio *folio);
 void disco_folio_copy(struct folio *dst, struct folio *src);
+
+/* disk.c: one copy-on-write disk */
+
+/* struct disco_disk_stat says what they count. */
+enum disco_disk_counter {
+	DISCO_DISK_USED,
+	DISCO_DISK_HITS,
+	DISCO_DISK_MISSES,
+	DISCO_DISK_MAPPED,
+	DISCO_DISK_COPIED,
+	DISCO_DISK_ERRORS,
+	DISCO_DISK_NR_COUNTERS
+};
+
+/**
+ * struct disco_disk - a file in disk/
+ * @inode: the file, whose page cache is the disk's part of the global buffer
+ *	cache; @inode->i_private points back
+ * @backing: what it reads; writing to a regular file is denied
+ * @max_pages: most pages to cache beside those that VMs use, 0 for no limit
+ * @mtime: of the backing when the disk was added
+ * @changed: the backing has changed since
+ * @direct: the backing can be read around the host's page cache
+ * @opens: open files, or DISCO_DISK_REMOVED
+ * @hand: where to go on dropping pages when there are more than @max_pages
+ * @counters: struct disco_disk_stat says what they count
+ */
+struct disco_disk {
+	struct inode *inode;
+	struct file *backing;
+	u64 max_pages;
+	struct timespec64 mtime;
+	bool changed;
+	bool direct;
+	atomic_t opens;
+	pgoff_t hand;
+	struct percpu_counter counters[DISCO_DISK_NR_COUNTERS];
+};
+
+#define DISCO_DISK_REMOVED -1
+
+/* For an inode that is known to be a file in disk/. */
+static inline struct disco_disk *disco_disk(struct inode *inode)
+{
+	return inode->i_private;
+}
+
+static inline void disco_disk_count(struct disco_disk *disk,
+				    enum disco_disk_counter counter, s64 n)
+{
+	percpu_counter_add(&disk->counters[counter], n);
+}
+
+bool disco_is_disk(struct inode *inode);
+struct disco_disk *disco_disk_of(struct folio *folio);
+void disco_disk_destroy(struct disco_disk *disk);
+int disco_disk_retire(struct disco_disk *disk);
+bool disco_disk_changed(struct disco_disk *disk);
+int disco_disk_add(void *req);
+int disco_disk_stat(void *req);
+
+extern const struct file_operations disco_disk_fops;
+
+/* backing.c: the global buffer cache, and how it is filled */
+
+int disco_backing_read(struct disco_disk *disk, struct folio *folio,
+		       loff_t pos);
+void disco_cache_trim(struct disco_disk *disk);
+
+extern const struct address_space_operations disco_disk_aops;
+
+/* disk_read.c: reading a disk */
+
+int disco_disk_read_init(void);
+void disco_disk_read_exit(void);
+ssize_t disco_disk_read_iter(struct kiocb *iocb, struct iov_iter *to);
 
 /* inode.c, file.c, fault.c, clone.c: the file system */
 
 struct inode *disco_inode_new(struct super_block *sb, const struct inode *dir,
 			      umode_t mode);
+struct inode *disco_ram_inode_new(struct super_block *sb,
+				  const struct inode *dir, umode_t mode);
 int disco_setattr(struct mnt_idmap *idmap, struct dentry *dentry,
 		  struct iattr *attr);
 loff_t disco_remap_range(struct file *file_in, loff_t pos_in,
@@ -306,11 +393,15 @@ loff_t disco_remap_range(struct file *file_in, loff_t pos_in,
 			 unsigned int remap_flags);
 
 extern const struct inode_operations disco_ram_dir_iops;
+extern const struct inode_operations disco_disk_dir_iops;
+extern const struct inode_operations disco_disk_file_iops;
 extern const struct inode_operations disco_root_iops;
 extern const struct file_operations disco_ram_fops;
 extern const struct vm_operations_struct disco_vm_ops;
 
-/* ioctl.c, query.c, check.c: /dev/disco */
+/* main.c, ioctl.c, query.c, check.c: /dev/disco */
+
+void disco_uevent(char *event);
 
 struct disco_ioctl_op;
 

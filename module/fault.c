@@ -2,12 +2,63 @@
 /*
  * Faults on the mappings of a VM's memory, after mm/secretmem.c.
  */
+#include <linux/sizes.h>
+
 #include "disco.h"
 
 static vm_fault_t error_to_fault(int err)
 {
 	/* No room in the mount is what tmpfs makes a SIGBUS of. */
 	return err == -ENOSPC ? VM_FAULT_SIGBUS : vmf_error(err);
+}
+
+/* Pages that one read fault looks at, aligned; mm/'s fault_around_bytes. */
+#define AROUND_PAGES (SZ_64K / PAGE_SIZE)
+
+/* Maps a page if it is shared and nobody has it locked. */
+static void map_neighbour(struct vm_fault *vmf, unsigned long *slot,
+			  unsigned long addr)
+{
+	unsigned long value = READ_ONCE(*slot);
+	struct folio *folio = disco_slot_folio(value);
+
+	if (disco_slot_state(value) != DISCO_PAGE_SHARED ||
+	    !folio_try_get(folio))
+		return;
+	/* As disco_slot_lock_folio(), but not worth waiting for. */
+	if (READ_ONCE(*slot) == value && folio_trylock(folio)) {
+		/* If there is a PTE already, it stays. */
+		if (READ_ONCE(*slot) == value)
+			vmf_insert_page(vmf->vma, addr, folio_page(folio, 0));
+		folio_unlock(folio);
+	}
+	folio_put(folio);
+}
+
+/*
+ * Guests go on reading what a disk read brought in, or a clone: the neighbours
+ * of a shared page are mapped with it, as filemap_map_pages() does. Before the
+ * page itself, for nobody holds two folio locks.
+ */
+static void fault_around(struct disco_vm *vm, struct vm_fault *vmf)
+{
+	struct vm_area_struct *vma = vmf->vma;
+	unsigned long addr, start, end;
+	unsigned long *slot;
+	pgoff_t gfn;
+
+	start = max(round_down(vmf->address, AROUND_PAGES * PAGE_SIZE),
+		    vma->vm_start);
+	end = min(round_down(vmf->address, AROUND_PAGES * PAGE_SIZE) +
+		  AROUND_PAGES * PAGE_SIZE, vma->vm_end);
+	for (addr = start; addr < end; addr += PAGE_SIZE) {
+		if (addr == round_down(vmf->address, PAGE_SIZE))
+			continue;
+		gfn = disco_view_gfn(linear_page_index(vma, addr));
+		slot = disco_pmap_slot(vm->pmap, gfn);
+		if (slot)
+			map_neighbour(vmf, slot, addr);
+	}
 }
 
 static vm_fault_t read_fault(struct disco_vm *vm, struct vm_fault *vmf)
@@ -23,6 +74,8 @@ static vm_fault_t read_fault(struct disco_vm *vm, struct vm_fault *vmf)
 		disco_refuse(DISCO_refused_nomem, vm, gfn);
 		return VM_FAULT_OOM;
 	}
+	if (disco_slot_state(READ_ONCE(*slot)) == DISCO_PAGE_SHARED)
+		fault_around(vm, vmf);
 	do {
 		value = READ_ONCE(*slot);
 		if (!disco_slot_filled(value)) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Names: regular files and directories below ram/, after fs/ramfs/inode.c.
+ * Names: regular files and directories below ram/, after fs/ramfs/inode.c, and
+ * files in disk/.
  */
 #include <linux/blk_types.h>
 #include <linux/dcache.h>
@@ -89,34 +90,25 @@ static const struct address_space_operations disco_aops = {
 };
 
 /**
- * disco_inode_new() - make an inode
+ * disco_inode_new() - make an inode that is a directory, or is made one thing
+ *	or another by the caller
  * @sb: mount
- * @dir: parent, whose group may be inherited; NULL for the root
+ * @dir: parent, whose group may be inherited; NULL for the mount's own
  * @mode: type and permissions
  *
- * Return: inode or ERR_PTR: -ENOMEM, -EMFILE as disco_vm_create().
+ * Return: inode, or NULL if there is no memory.
  */
 struct inode *disco_inode_new(struct super_block *sb, const struct inode *dir,
 			      umode_t mode)
 {
 	struct inode *inode = new_inode(sb);
-	int err;
 
 	if (!inode)
-		return ERR_PTR(-ENOMEM);
+		return NULL;
 	inode->i_ino = get_next_ino();
 	inode_init_owner(&nop_mnt_idmap, inode, dir, mode);
 	simple_inode_init_ts(inode);
-	inode->i_mapping->a_ops = &disco_aops;
-	if (S_ISREG(mode)) {
-		inode->i_op = &disco_ram_file_iops;
-		inode->i_fop = &disco_ram_fops;
-		err = disco_vm_create(inode);
-		if (err) {
-			iput(inode);
-			return ERR_PTR(err);
-		}
-	} else {
+	if (S_ISDIR(mode)) {
 		inode->i_op = &disco_ram_dir_iops;
 		inode->i_fop = &simple_dir_operations;
 		/* For its "." entry. */
@@ -125,9 +117,38 @@ struct inode *disco_inode_new(struct super_block *sb, const struct inode *dir,
 	return inode;
 }
 
+/**
+ * disco_ram_inode_new() - make a directory or a VM's memory
+ * @sb: mount
+ * @dir: parent, whose group may be inherited
+ * @mode: type and permissions
+ *
+ * Return: inode or ERR_PTR: -ENOMEM, -EMFILE as disco_vm_create().
+ */
+struct inode *disco_ram_inode_new(struct super_block *sb,
+				  const struct inode *dir, umode_t mode)
+{
+	struct inode *inode = disco_inode_new(sb, dir, mode);
+	int err;
+
+	if (!inode)
+		return ERR_PTR(-ENOMEM);
+	if (S_ISREG(mode)) {
+		inode->i_mapping->a_ops = &disco_aops;
+		inode->i_op = &disco_ram_file_iops;
+		inode->i_fop = &disco_ram_fops;
+		err = disco_vm_create(inode);
+		if (err) {
+			iput(inode);
+			return ERR_PTR(err);
+		}
+	}
+	return inode;
+}
+
 static int make(struct inode *dir, struct dentry *dentry, umode_t mode)
 {
-	struct inode *inode = disco_inode_new(dir->i_sb, dir, mode);
+	struct inode *inode = disco_ram_inode_new(dir->i_sb, dir, mode);
 
 	if (IS_ERR(inode))
 		return PTR_ERR(inode);
@@ -154,12 +175,12 @@ static int disco_mkdir(struct mnt_idmap *idmap, struct inode *dir,
 	return err;
 }
 
-/* simple_rename() would also move a name out of ram/, into the root. */
+/* simple_rename() would also move a name out of ram/. */
 static int disco_rename(struct mnt_idmap *idmap, struct inode *old_dir,
 			struct dentry *old_dentry, struct inode *new_dir,
 			struct dentry *new_dentry, unsigned int flags)
 {
-	if (new_dir == d_inode(new_dir->i_sb->s_root))
+	if (new_dir->i_op != &disco_ram_dir_iops)
 		return -EPERM;
 	return simple_rename(idmap, old_dir, old_dentry, new_dir, new_dentry,
 			     flags);
@@ -176,6 +197,60 @@ const struct inode_operations disco_ram_dir_iops = {
 	.getattr	= simple_getattr,
 };
 
+static int disco_disk_unlink(struct inode *dir, struct dentry *dentry)
+{
+	int err = disco_disk_retire(disco_disk(d_inode(dentry)));
+
+	return err ?: simple_unlink(dir, dentry);
+}
+
+static int disco_disk_rename(struct mnt_idmap *idmap, struct inode *old_dir,
+			     struct dentry *old_dentry, struct inode *new_dir,
+			     struct dentry *new_dentry, unsigned int flags)
+{
+	if (new_dir != old_dir)
+		return -EPERM;
+	/* It would remove that one, in use or not. */
+	if (d_really_is_positive(new_dentry))
+		return -EEXIST;
+	return simple_rename(idmap, old_dir, old_dentry, new_dir, new_dentry,
+			     flags);
+}
+
+/* Disks are made by DISCO_DISK_ADD. */
+const struct inode_operations disco_disk_dir_iops = {
+	.lookup		= simple_lookup,
+	.unlink		= disco_disk_unlink,
+	.rename		= disco_disk_rename,
+	.setattr	= disco_setattr,
+	.getattr	= simple_getattr,
+};
+
+/* Owner, mode and times can be changed; the size is the backing's. */
+static int disco_disk_setattr(struct mnt_idmap *idmap, struct dentry *dentry,
+			      struct iattr *attr)
+{
+	if (attr->ia_valid & ATTR_SIZE)
+		return -EPERM;
+	return disco_setattr(idmap, dentry, attr);
+}
+
+static int disco_disk_getattr(struct mnt_idmap *idmap, const struct path *path,
+			      struct kstat *stat, u32 request_mask,
+			      unsigned int query_flags)
+{
+	struct inode *inode = d_inode(path->dentry);
+
+	generic_fillattr(idmap, request_mask, inode, stat);
+	stat->blocks = inode->i_mapping->nrpages << (PAGE_SHIFT - SECTOR_SHIFT);
+	return 0;
+}
+
+const struct inode_operations disco_disk_file_iops = {
+	.setattr	= disco_disk_setattr,
+	.getattr	= disco_disk_getattr,
+};
+
 /* Without one of our own, the VFS would change it itself. */
 static int disco_root_setattr(struct mnt_idmap *idmap, struct dentry *dentry,
 			      struct iattr *attr)
@@ -183,7 +258,7 @@ static int disco_root_setattr(struct mnt_idmap *idmap, struct dentry *dentry,
 	return -EPERM;
 }
 
-/* Nothing can be made, removed or renamed beside ram/. */
+/* Nothing can be made, removed or renamed beside ram/ and disk/. */
 const struct inode_operations disco_root_iops = {
 	.lookup		= simple_lookup,
 	.setattr	= disco_root_setattr,

@@ -25,6 +25,8 @@ union disco_request {
 	struct disco_vcpu_create vcpu_create;
 	struct disco_vcpu_stat vcpu_stat;
 	struct disco_vcpu_dump vcpu_dump;
+	struct disco_disk_add disk_add;
+	struct disco_disk_stat disk_stat;
 };
 
 #define ROW(_cmd, _struct, _last, _flags, ...)				\
@@ -60,6 +62,10 @@ static const struct disco_ioctl_op disco_ioctl_ops[] = {
 	OP(VCPU_STAT, disco_vcpu_stat, struct disco_vcpu_stat, out_flushes,
 	   DISCO_VCPU_NEXT, false),
 	OP(VCPU_DUMP, disco_vcpu_dump, struct disco_vcpu_dump, out_next, 0,
+	   false),
+	ROW(DISK_ADD, struct disco_disk_add, max_bytes, 0,
+	    .execute = disco_disk_add, .silent = true),
+	OP(DISK_STAT, disco_disk_stat, struct disco_disk_stat, out_errors, 0,
 	   false),
 };
 
@@ -163,7 +169,7 @@ static long disco_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	if (op->open)
 		return open_file(op, user, &req, size);
 	err = op->execute(&req);
-	if (err)
+	if (err || op->silent)
 		return err;
 	return answer(op, user, &req, size);
 }

@@ -13,6 +13,7 @@ struct file;
  * @cmd: request number
  * @flags: bits that the structure's second field may have
  * @admin: needs CAP_SYS_ADMIN
+ * @silent: nothing is copied back, which could fail after all is done
  * @execute: does it; what it writes to @req reaches the caller if it returns 0
  * @open: in place of @execute: makes a file, for a new file descriptor
  * @publish: for @open: the caller has the answer; cannot fail
@@ -24,6 +25,7 @@ struct disco_ioctl_op {
 	unsigned int cmd;
 	u32 flags;
 	bool admin;
+	bool silent;
 	int (*execute)(void *req);
 	struct file *(*open)(void *req);
 	void (*publish)(struct file *file);

@@ -19,6 +19,19 @@ static struct miscdevice disco_dev = {
 	.mode = 0666,
 };
 
+/**
+ * disco_uevent() - tell user space that something has happened
+ * @event: "EVENT=..."
+ *
+ * Context: may sleep.
+ */
+void disco_uevent(char *event)
+{
+	char *env[2] = { event };
+
+	kobject_uevent_env(&disco_dev.this_device->kobj, KOBJ_CHANGE, env);
+}
+
 static int __init disco_init(void)
 {
 	int err;
@@ -36,9 +49,12 @@ static int __init disco_init(void)
 	err = disco_memmap_cache_init();
 	if (err)
 		goto err_zero;
-	err = misc_register(&disco_dev);
+	err = disco_disk_read_init();
 	if (err)
 		goto err_cache;
+	err = misc_register(&disco_dev);
+	if (err)
+		goto err_read;
 	/* From here on there can be VMs. */
 	err = register_filesystem(&disco_fs_type);
 	if (err)
@@ -54,6 +70,8 @@ err_fs:
 	rcu_barrier();
 err_dev:
 	misc_deregister(&disco_dev);
+err_read:
+	disco_disk_read_exit();
 err_cache:
 	disco_memmap_cache_destroy();
 err_zero:
@@ -68,6 +86,7 @@ static void __exit disco_exit(void)
 	misc_deregister(&disco_dev);
 	/* Inodes and VMs of the last mount are freed by RCU callbacks. */
 	rcu_barrier();
+	disco_disk_read_exit();
 	disco_memmap_cache_destroy();
 	disco_zero_exit();
 }

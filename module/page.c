@@ -80,19 +80,27 @@ struct folio *disco_zero_folio(int node)
 	return folio;
 }
 
-/*
+/**
+ * disco_folio_charge() - count a machine page that VMs are about to have
+ * @sbi: their mount
+ *
  * Counts first and compares then, so that racing callers can be refused when
  * one page is left, but never go over the limit.
+ *
+ * Context: any; a page on its way (disco_unsettle()).
+ * Return: false if the mount is full.
  */
-static bool charge(struct disco_sb *sbi)
+bool disco_folio_charge(struct disco_sb *sbi)
 {
 	u64 max = READ_ONCE(sbi->max_pages);
 
 	percpu_counter_inc(&sbi->used);
-	if (!max || percpu_counter_compare(&sbi->used, max) <= 0)
-		return true;
-	percpu_counter_dec(&sbi->used);
-	return false;
+	if (max && percpu_counter_compare(&sbi->used, max) > 0) {
+		percpu_counter_dec(&sbi->used);
+		return false;
+	}
+	disco_count(DISCO_machine_pages, 1);
+	return true;
 }
 
 /**
@@ -118,7 +126,7 @@ struct folio *disco_folio_alloc(struct disco_vm *vm, pgoff_t gfn,
 	struct folio *folio;
 
 	disco_unsettle();
-	if (!charge(disco_vm_sb(vm))) {
+	if (!disco_folio_charge(disco_vm_sb(vm))) {
 		disco_settle();
 		disco_refuse(DISCO_refused_limit, vm, gfn);
 		*err = -ENOSPC;
@@ -132,12 +140,12 @@ struct folio *disco_folio_alloc(struct disco_vm *vm, pgoff_t gfn,
 		folio = folio_alloc(gfp, 0);
 	if (!folio) {
 		percpu_counter_dec(&disco_vm_sb(vm)->used);
+		disco_count(DISCO_machine_pages, -1);
 		disco_settle();
 		disco_refuse(DISCO_refused_nomem, vm, gfn);
 		*err = -ENOMEM;
 		return NULL;
 	}
-	disco_count(DISCO_machine_pages, 1);
 	return folio;
 }
 
@@ -159,8 +167,8 @@ void disco_folio_discard(struct disco_vm *vm, struct folio *folio)
  * @vm: the VM that had it last
  * @folio: the page
  *
- * Drops the reference of disco_folio_alloc(). Somebody who has it pinned keeps
- * the memory; for us it is gone.
+ * Drops the reference of disco_folio_alloc(), or of the last slot. Somebody who
+ * has it pinned, or the buffer cache, keeps the memory; no VM has it any more.
  *
  * Context: any; @folio may be locked by the caller if it holds another
  * reference.

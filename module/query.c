@@ -24,7 +24,7 @@ int disco_query(void *req)
 	query->out_api_version = DISCO_API_VERSION;
 	query->out_page_size = PAGE_SIZE;
 	query->out_features = DISCO_FEATURE_CLONE | DISCO_FEATURE_VCPU |
-			      DISCO_FEATURE_VIEWS;
+			      DISCO_FEATURE_VIEWS | DISCO_FEATURE_DISK;
 	query->out_max_gfn = DISCO_MAX_GFN;
 	strscpy(query->out_version, DISCO_VERSION, sizeof(query->out_version));
 	return 0;
@@ -246,6 +246,38 @@ static bool lock_if_held(struct disco_vm *vm, pgoff_t gfn, struct folio *folio)
 }
 
 /*
+ * Is @folio, of which nothing is known, a page of a disk? Its page cache says
+ * so. Returns true with the folio locked and referenced.
+ */
+static bool lock_if_cached(struct folio *folio)
+{
+	struct address_space *mapping;
+	bool ours;
+
+	if (!folio_try_get(folio))
+		return false;
+	/* In pages that are not page cache, ->mapping may be anything. */
+	ours = !PageTail(folio_page(folio, 0)) && !folio_test_slab(folio) &&
+	       folio_test_uptodate(folio);
+	if (ours) {
+		/* Freed by RCU, with its inode. */
+		rcu_read_lock();
+		mapping = READ_ONCE(folio->mapping);
+		ours = mapping && !((unsigned long)mapping & PAGE_MAPPING_FLAGS) &&
+		       READ_ONCE(mapping->a_ops) == &disco_disk_aops;
+		rcu_read_unlock();
+	}
+	if (ours) {
+		folio_lock(folio);
+		if (folio->mapping == mapping && disco_memmap_cached(folio))
+			return true;
+		folio_unlock(folio);
+	}
+	folio_put(folio);
+	return false;
+}
+
+/*
  * Fills in all of the answer but what goes to user memory. Returns the users,
  * NULL if none were asked for.
  */
@@ -298,7 +330,13 @@ int disco_memmap(void *req)
 	/* Not page_folio(): that trusts a page that may be anybody's. */
 	folio = (struct folio *)pfn_to_page(memmap->pfn);
 
-	for (tries = 0; tries < MEMMAP_TRIES; tries++) {
+	if (lock_if_cached(folio)) {
+		users = list_users(memmap, folio);
+		folio_unlock(folio);
+		folio_put(folio);
+	}
+	for (tries = 0; users == ERR_PTR(-ENOENT) && tries < MEMMAP_TRIES;
+	     tries++) {
 		if (!disco_memmap_ours(folio, &first))
 			break;
 		inode = disco_vm_find(first.vm);
@@ -308,7 +346,6 @@ int disco_memmap(void *req)
 			users = list_users(memmap, folio);
 			folio_unlock(folio);
 			folio_put(folio);
-			tries = MEMMAP_TRIES;
 		}
 		/* After the unlock: evicting the inode takes the same lock. */
 		disco_vm_put(inode);

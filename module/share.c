@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Pages that several VMs share: runs of slots that a clone gives to another VM.
+ * Pages that several VMs share: runs of slots that a clone gives to another VM,
+ * and runs that a read of a disk fills from the buffer cache.
  */
 #include "slot.h"
 
@@ -128,4 +129,211 @@ int disco_slot_share(struct disco_vm *src, pgoff_t gfn, unsigned long *slot,
 	percpu_counter_add(&dst->nr_shared, run.dst_shared);
 	percpu_counter_add(&dst->nr_private, run.dst_copied);
 	return min(ret, 0);
+}
+
+/*
+ * Lists @vm as a user of a page of the buffer cache. The slot is next, and has
+ * the page that it leads to locked: nobody holds two.
+ */
+static bool enter_cached(struct disco_vm *vm, pgoff_t gfn, struct folio *folio)
+{
+	struct disco_disk *disk;
+	bool first, ok = false;
+	int err;
+
+	folio_lock(folio);
+	/* Dropped from the cache since the reader found it. */
+	disk = disco_disk_of(folio);
+	if (!disk)
+		goto unlock;
+	first = !disco_memmap_count(folio);
+	if (first && !disco_folio_charge(disco_vm_sb(vm))) {
+		disco_refuse(DISCO_refused_limit, vm, gfn);
+		goto unlock;
+	}
+	err = disco_memmap_add(folio, disco_user(vm, gfn));
+	if (err) {
+		disco_refuse(err == -EMLINK ? DISCO_refused_users_full :
+					      DISCO_refused_nomem, vm, gfn);
+		goto unlock;
+	}
+	folio_get(folio);
+	if (first)
+		disco_disk_count(disk, DISCO_DISK_USED, 1);
+	ok = true;
+unlock:
+	folio_unlock(folio);
+	return ok;
+}
+
+static bool cached_into_empty(struct disco_vm *vm, pgoff_t gfn,
+			      unsigned long *slot, struct folio *folio)
+{
+	struct mutex *lock = disco_slot_lock(vm, gfn);
+	enum disco_page_state state;
+
+	mutex_lock(lock);
+	state = disco_slot_state(READ_ONCE(*slot));
+	if (state > DISCO_PAGE_ZERO) {
+		mutex_unlock(lock);
+		return false;
+	}
+	disco_slot_assert_empty(vm, gfn);
+	disco_slot_set(slot, disco_slot_value(folio, DISCO_PAGE_SHARED));
+	/* As when a write fills the slot: no zero PTE may stay. */
+	if (state == DISCO_PAGE_ZERO)
+		disco_vm_zap(vm, gfn, 1);
+	mutex_unlock(lock);
+
+	disco_count_page(state == DISCO_PAGE_ZERO ? DISCO_zero_to_shared :
+						    DISCO_hole_to_shared,
+			 vm, gfn, folio);
+	return true;
+}
+
+/*
+ * The page of @old, which is locked and referenced, is what a DMA would write
+ * over. Refused for a private page that somebody has pinned: he would go on
+ * with a page that is the VM's no more.
+ */
+static bool cached_for_filled(struct disco_vm *vm, pgoff_t gfn,
+			      unsigned long *slot, struct folio *old,
+			      struct folio *folio)
+{
+	unsigned long value = disco_slot_value(folio, DISCO_PAGE_SHARED);
+
+	if (disco_slot_state(READ_ONCE(*slot)) == DISCO_PAGE_SHARED) {
+		disco_slot_set(slot, value);
+		/* Other users' PTEs may be all there is; we cannot tell. */
+		if (folio_mapped(old))
+			disco_vm_zap(vm, gfn, 1);
+		disco_slot_leave(vm, gfn, old);
+		disco_count_page(DISCO_shared_to_shared, vm, gfn, folio);
+		return true;
+	}
+
+	/* A fault that had it locked at the time of the run's zap. */
+	if (folio_mapped(old))
+		disco_vm_zap(vm, gfn, 1);
+	/* The slot's reference and the caller's. */
+	if (!folio_ref_freeze(old, 2)) {
+		disco_refuse(DISCO_refused_pinned, vm, gfn);
+		return false;
+	}
+	disco_slot_set(slot, value);
+	folio_ref_unfreeze(old, 2);
+	disco_slot_leave(vm, gfn, old);
+	percpu_counter_dec(&vm->nr_private);
+	disco_count_page(DISCO_private_to_shared, vm, gfn, folio);
+	return true;
+}
+
+static bool set_cached(struct disco_vm *vm, pgoff_t gfn, unsigned long *slot,
+		       struct folio *folio)
+{
+	unsigned long value, want = disco_slot_value(folio, DISCO_PAGE_SHARED);
+	struct folio *old;
+	bool was_shared, ok;
+
+	for (;;) {
+		value = READ_ONCE(*slot);
+		/* Another reader of the same block was faster. */
+		if (value == want)
+			return false;
+		if (!disco_slot_filled(value)) {
+			if (!cached_into_empty(vm, gfn, slot, folio))
+				continue;
+			percpu_counter_inc(&vm->nr_shared);
+			return true;
+		}
+		old = disco_slot_lock_folio(slot, value);
+		if (!old)
+			continue;
+		was_shared = disco_slot_state(value) == DISCO_PAGE_SHARED;
+		ok = cached_for_filled(vm, gfn, slot, old, folio);
+		folio_unlock(old);
+		folio_put(old);
+		if (ok && !was_shared)
+			percpu_counter_inc(&vm->nr_shared);
+		return ok;
+	}
+}
+
+/* False if the page has to be copied. */
+static bool map_cached(struct disco_vm *vm, pgoff_t gfn, struct folio *folio)
+{
+	unsigned long *slot = disco_pmap_slot_alloc(vm->pmap, gfn);
+	bool ok;
+
+	if (!slot) {
+		disco_refuse(DISCO_refused_nomem, vm, gfn);
+		return false;
+	}
+	/* Read again by who has it already. */
+	if (READ_ONCE(*slot) == disco_slot_value(folio, DISCO_PAGE_SHARED))
+		return true;
+
+	disco_unsettle();
+	ok = enter_cached(vm, gfn, folio);
+	if (ok && !set_cached(vm, gfn, slot, folio)) {
+		folio_lock(folio);
+		disco_slot_leave(vm, gfn, folio);
+		folio_unlock(folio);
+		ok = READ_ONCE(*slot) ==
+		     disco_slot_value(folio, DISCO_PAGE_SHARED);
+	}
+	disco_settle();
+	return ok;
+}
+
+/* Is there anything in a run that may be mapped and has to go? */
+static bool must_zap(struct disco_vm *vm, pgoff_t gfn, struct folio **folios,
+		     unsigned int nr)
+{
+	unsigned long *slot, value;
+	unsigned int i;
+
+	for (i = 0; i < nr; i++) {
+		slot = disco_pmap_slot(vm->pmap, gfn + i);
+		value = slot ? READ_ONCE(*slot) : 0;
+		if (disco_slot_filled(value) &&
+		    value != disco_slot_value(folios[i], DISCO_PAGE_SHARED))
+			return true;
+	}
+	return false;
+}
+
+/**
+ * disco_slot_map_cached() - put pages of the buffer cache into a run of slots
+ * @vm: the VM
+ * @gfn: first gfn
+ * @folios: pages of disks of the same mount, uptodate, with references
+ * @nr: how many
+ *
+ * What the run had is dropped: it is what a DMA would have written over. A
+ * fault meanwhile finds the old page or the new one, as it would with a DMA.
+ *
+ * Context: may sleep; takes @vm's invalidate_lock shared.
+ * Return: how many pages were mapped, from the first on. Less than @nr if the
+ * next one has to be copied: pinned, over a limit, past the end of the VM, no
+ * memory for a user's record.
+ */
+unsigned int disco_slot_map_cached(struct disco_vm *vm, pgoff_t gfn,
+				   struct folio **folios, unsigned int nr)
+{
+	struct disco_sb *sbi = disco_vm_sb(vm);
+	unsigned int done = 0;
+
+	percpu_down_read(&sbi->check_lock);
+	filemap_invalidate_lock_shared(vm->inode->i_mapping);
+	if (gfn + nr > disco_vm_pages(vm))
+		nr = disco_vm_pages(vm) > gfn ? disco_vm_pages(vm) - gfn : 0;
+	/* One flush for all. */
+	if (must_zap(vm, gfn, folios, nr))
+		disco_vm_zap(vm, gfn, nr);
+	while (done < nr && map_cached(vm, gfn + done, folios[done]))
+		done++;
+	filemap_invalidate_unlock_shared(vm->inode->i_mapping);
+	percpu_up_read(&sbi->check_lock);
+	return done;
 }

@@ -4,8 +4,8 @@
  * share.c.
  *
  *	            write                 clone
- *	  hole ------------> private ------------> shared
- *	   |  \                 ^  ^                 |
+ *	  hole ------------> private ------------> shared <---- disk read: from
+ *	   |  \                 ^  ^                 |          every state
  *	   |   \ read           |  | write: copy, or |
  *	   |    v               |  | reuse if last   |
  *	   |   zero ------------+  +-----------------+
@@ -88,14 +88,15 @@ static bool fill(struct disco_vm *vm, pgoff_t gfn, unsigned long *slot,
 }
 
 /*
- * Shared to private without a copy, if @vm is the last user and nobody else
- * has a reference: a pin taken through a former user's mapping must not see
- * what this VM writes. @refs is what the caller holds.
+ * Shared to private without a copy, if @vm is the last user, the buffer cache
+ * counted, and nobody else has a reference: a pin taken through a former
+ * user's mapping must not see what this VM writes. @refs is what the caller
+ * holds.
  */
 static bool reuse(struct disco_vm *vm, pgoff_t gfn, unsigned long *slot,
 		  struct folio *folio, int refs)
 {
-	if (disco_memmap_count(folio) > 1)
+	if (disco_memmap_cached(folio) || disco_memmap_count(folio) > 1)
 		return false;
 	/* Our own PTEs hold references too; they are read-only in any case. */
 	if (folio_mapped(folio))

@@ -27,10 +27,17 @@ static inline void disco_slot_set(unsigned long *slot, unsigned long value)
 static inline void disco_slot_leave(struct disco_vm *vm, pgoff_t gfn,
 				    struct folio *folio)
 {
-	if (disco_memmap_del(folio, disco_user(vm, gfn)))
+	bool cached = disco_memmap_cached(folio);
+	struct disco_disk *disk;
+
+	if (disco_memmap_del(folio, disco_user(vm, gfn))) {
 		folio_put(folio);
-	else
-		disco_folio_free(vm, folio);
+		return;
+	}
+	disk = cached ? disco_disk_of(folio) : NULL;
+	if (disk)
+		disco_disk_count(disk, DISCO_DISK_USED, -1);
+	disco_folio_free(vm, folio);
 }
 
 #endif /* _DISCO_SLOT_H */

@@ -2,16 +2,21 @@
 /*
  * The file system "disco": mount, options, statfs.
  */
+#include <linux/backing-dev.h>
 #include <linux/fs_context.h>
 #include <linux/fs_parser.h>
 #include <linux/parser.h>
 #include <linux/seq_file.h>
+#include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/statfs.h>
 
 #include "disco.h"
 
 #define DISCO_MAGIC 0x44495343 /* "DISC" */
+
+/* Of disks, in bytes; /sys/class/bdi/disco-N/read_ahead_kb changes it. */
+#define DISCO_READ_AHEAD SZ_1M
 
 enum { OPT_SIZE, OPT_MODE, OPT_UID, OPT_GID };
 
@@ -117,7 +122,11 @@ static void disco_evict_inode(struct inode *inode)
 {
 	truncate_inode_pages_final(&inode->i_data);
 	clear_inode(inode);
-	if (disco_vm(inode))
+	if (!inode->i_private)
+		return;
+	if (disco_is_disk(inode))
+		disco_disk_destroy(disco_disk(inode));
+	else
 		disco_vm_destroy(disco_vm(inode));
 }
 
@@ -128,28 +137,34 @@ static const struct super_operations disco_super_ops = {
 	.show_options	= disco_show_options,
 };
 
-static struct dentry *make_dir(struct super_block *sb, struct dentry *parent,
-			       const char *name, struct inode *inode)
+static struct dentry *make_dir(struct super_block *sb, const char *name,
+			       const struct inode_operations *iops)
 {
+	struct disco_sb *sbi = disco_sb(sb);
 	struct dentry *dentry;
+	struct inode *inode;
 
-	if (IS_ERR(inode))
-		return ERR_CAST(inode);
-	dentry = d_alloc_name(parent, name);
-	if (!dentry) {
-		iput(inode);
-		return ERR_PTR(-ENOMEM);
+	dentry = d_alloc_name(sb->s_root, name);
+	if (!dentry)
+		return NULL;
+	inode = disco_inode_new(sb, NULL, S_IFDIR | sbi->mode);
+	if (!inode) {
+		dput(dentry);
+		return NULL;
 	}
+	inode->i_op = iops;
+	inode->i_uid = sbi->uid;
+	inode->i_gid = sbi->gid;
 	d_add(dentry, inode);
-	inc_nlink(d_inode(parent));
+	inc_nlink(d_inode(sb->s_root));
 	return dentry;
 }
 
 static int disco_fill_super(struct super_block *sb, struct fs_context *fc)
 {
-	struct disco_sb *sbi = sb->s_fs_info;
+	struct disco_sb *sbi = disco_sb(sb);
 	struct inode *inode;
-	struct dentry *ram;
+	int err;
 
 	sb->s_maxbytes = min_t(loff_t, MAX_LFS_FILESIZE,
 			       (loff_t)(DISCO_MAX_GFN + 1) << PAGE_SHIFT);
@@ -160,21 +175,26 @@ static int disco_fill_super(struct super_block *sb, struct fs_context *fc)
 	sb->s_time_gran = 1;
 	sb->s_iflags |= SB_I_NOEXEC | SB_I_NODEV;
 
+	/* For its read-ahead: nothing is ever written back. */
+	err = super_setup_bdi(sb);
+	if (err)
+		return err;
+	sb->s_bdi->ra_pages = DISCO_READ_AHEAD >> PAGE_SHIFT;
+	sb->s_bdi->io_pages = DISCO_READ_AHEAD >> PAGE_SHIFT;
+	sb->s_bdi->capabilities = 0;
+
 	inode = disco_inode_new(sb, NULL, S_IFDIR | 0755);
-	if (IS_ERR(inode))
-		return PTR_ERR(inode);
+	if (!inode)
+		return -ENOMEM;
 	inode->i_op = &disco_root_iops;
 	sb->s_root = d_make_root(inode);
 	if (!sb->s_root)
 		return -ENOMEM;
 
-	inode = disco_inode_new(sb, NULL, S_IFDIR | sbi->mode);
-	if (!IS_ERR(inode)) {
-		inode->i_uid = sbi->uid;
-		inode->i_gid = sbi->gid;
-	}
-	ram = make_dir(sb, sb->s_root, "ram", inode);
-	return PTR_ERR_OR_ZERO(ram);
+	sbi->disk_dir = make_dir(sb, "disk", &disco_disk_dir_iops);
+	if (!sbi->disk_dir || !make_dir(sb, "ram", &disco_ram_dir_iops))
+		return -ENOMEM;
+	return 0;
 }
 
 static int disco_get_tree(struct fs_context *fc)
@@ -189,7 +209,7 @@ static int disco_reconfigure(struct fs_context *fc)
 
 	if (new->mode != sbi->mode || !uid_eq(new->uid, sbi->uid) ||
 	    !gid_eq(new->gid, sbi->gid))
-		return invalf(fc, "disco: remount changes only size=; use chmod and chown on ram/");
+		return invalf(fc, "disco: remount changes only size=; chmod and chown do the rest");
 	if (new->max_pages && new->max_pages < used)
 		return invalf(fc, "disco: size=%lluk is less than the %lluk in use",
 			      new->max_pages << (PAGE_SHIFT - 10),
@@ -200,6 +220,7 @@ static int disco_reconfigure(struct fs_context *fc)
 
 static void free_sbi(struct disco_sb *sbi)
 {
+	percpu_free_rwsem(&sbi->check_lock);
 	percpu_counter_destroy(&sbi->used);
 	kfree(sbi);
 }
@@ -227,11 +248,11 @@ static int disco_init_fs_context(struct fs_context *fc)
 	if (!sbi)
 		return -ENOMEM;
 	err = percpu_counter_init(&sbi->used, 0, GFP_KERNEL);
-	if (err) {
-		kfree(sbi);
-		return err;
-	}
-	init_rwsem(&sbi->check_lock);
+	if (err)
+		goto err_sbi;
+	err = percpu_init_rwsem(&sbi->check_lock);
+	if (err)
+		goto err_counter;
 	sbi->mode = 0755;
 	sbi->uid = GLOBAL_ROOT_UID;
 	sbi->gid = GLOBAL_ROOT_GID;
@@ -246,6 +267,12 @@ static int disco_init_fs_context(struct fs_context *fc)
 	fc->s_fs_info = sbi;
 	fc->ops = &disco_context_ops;
 	return 0;
+
+err_counter:
+	percpu_counter_destroy(&sbi->used);
+err_sbi:
+	kfree(sbi);
+	return err;
 }
 
 static void disco_kill_sb(struct super_block *sb)

@@ -9,6 +9,7 @@
 
 #include <linux/fs.h>
 #include <linux/mm.h>
+#include <linux/uio.h>
 #include <linux/version.h>
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 1, 0) || \
@@ -69,6 +70,22 @@ ssize_t copy_splice_read(struct file *in, loff_t *ppos,
 static inline void vm_flags_set(struct vm_area_struct *vma, vm_flags_t flags)
 {
 	vma->vm_flags |= flags;
+}
+#endif
+
+#ifndef DISCO_HAVE_ITER_DEST
+#define ITER_DEST READ
+#endif
+
+#ifndef DISCO_HAVE_ITER_IOV
+static inline void __user *iter_iov_addr(const struct iov_iter *iter)
+{
+	return iter->iov->iov_base + iter->iov_offset;
+}
+
+static inline size_t iter_iov_len(const struct iov_iter *iter)
+{
+	return iter->iov->iov_len - iter->iov_offset;
 }
 #endif
 

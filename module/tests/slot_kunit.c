@@ -29,7 +29,7 @@ static int slot_init(struct kunit *test)
 	test->priv = t;
 	sb = t->mnt->mnt_sb;
 	for (i = 0; i < NR_VMS; i++) {
-		inode = disco_inode_new(sb, d_inode(sb->s_root), S_IFREG | 0600);
+		inode = disco_ram_inode_new(sb, d_inode(sb->s_root), S_IFREG | 0600);
 		if (IS_ERR(inode))
 			return PTR_ERR(inode);
 		i_size_write(inode, 16 * PAGE_SIZE);

@@ -288,4 +288,67 @@ TEST_F(cgroup, vcpu_over_the_limit_is_enomem)
 	EXPECT_TRUE(DT_UNTIL(!dt_counter("vcpu_bytes"), 10));
 }
 
+/*
+ * What a disk has cached and no VM uses is given back when memory is short, and
+ * what a VM uses is not.
+ */
+TEST_F(cgroup, unused_pages_of_a_disk_are_reclaimed)
+{
+	const char *path = "/var/tmp/disco-test-reclaim";
+	size_t size = 64 * MIB, used = 8 * MIB;
+	int vm = dt_create(&self->fs, "vm", used), backing, root;
+	char *at = dt_map(vm, used);
+	struct disco_disk_stat stat = { .size = sizeof(stat) };
+	struct disco_disk_add add = {
+		.size = sizeof(add), .name = (uintptr_t)"disk", .name_len = 4,
+		.mode = 0444,
+	};
+	pid_t pid;
+
+	backing = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	ASSERT_LE(0, backing);
+	for (size_t i = 0; i < size / dt_page; i++) {
+		char page[dt_page];
+
+		dt_fill(page, 1, i);
+		ASSERT_EQ(dt_page, write(backing, page, dt_page));
+	}
+	/* Only clean pages of the backing can be read around its cache. */
+	ASSERT_OK(fsync(backing));
+	close(backing);
+	backing = open(path, O_RDONLY | O_CLOEXEC);
+	root = open(self->fs.root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	add.mount_fd = root;
+	add.backing_fd = backing;
+	ASSERT_OK(ioctl(self->fs.control, DISCO_DISK_ADD, &add));
+	close(root);
+	stat.disk_fd = open("/mnt/cgroup-fs/disk/disk", O_RDONLY | O_CLOEXEC);
+	ASSERT_LE(0, stat.disk_fd);
+
+	write_file("/disco-a", "memory.max", "33554432");
+	pid = dt_fork();
+	if (!pid) {
+		char *buffer = malloc(MIB);
+
+		write_file("/disco-a", "cgroup.procs", "0");
+		if (pread(stat.disk_fd, at, used, 0) != used)
+			_exit(1);
+		for (size_t offset = 0; offset < size; offset += MIB)
+			if (pread(stat.disk_fd, buffer, MIB, offset) != MIB ||
+			    !dt_is_filled(buffer, 1, offset / dt_page))
+				_exit(2);
+		_exit(0);
+	}
+	EXPECT_EQ(0, dt_wait(pid));
+	ASSERT_OK(ioctl(self->fs.control, DISCO_DISK_STAT, &stat));
+	EXPECT_EQ(used, stat.out_used);
+	EXPECT_LE(used, stat.out_cached);
+	EXPECT_GE(32 * MIB, stat.out_cached);
+	for (size_t i = 0; i < used / dt_page; i++)
+		ASSERT_TRUE(dt_is_filled(at + i * dt_page, 1, i));
+	close(stat.disk_fd);
+	close(backing);
+	unlink(path);
+}
+
 TEST_HARNESS_MAIN

@@ -30,6 +30,8 @@ FIXTURE(fail) {
 	char *at, *at_other;
 	char *buffer;
 	uint64_t pfn;		/* a frame with two users */
+	int backing;
+	int disk;
 };
 
 static bool set(const char *injector, const char *name, const char *value)
@@ -47,6 +49,33 @@ static bool set(const char *injector, const char *name, const char *value)
 	return ok;
 }
 
+static int add_disk(FIXTURE_DATA(fail) *self, const char *name)
+{
+	struct disco_disk_add add = {
+		.size = sizeof(add), .mount_fd = self->vm,
+		.backing_fd = self->backing, .name = (uintptr_t)name,
+		.name_len = strlen(name), .mode = 0444,
+	};
+
+	return ioctl(self->fs.control, DISCO_DISK_ADD, &add);
+}
+
+/* A backing of PAGES pages, in the test's own tmpfs. */
+static int make_backing(void)
+{
+	int fd = open("/mnt/backing", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	char *page = malloc(dt_page);
+
+	for (int i = 0; i < PAGES; i++) {
+		dt_fill(page, 4, i);
+		if (write(fd, page, dt_page) != dt_page)
+			dt_die("write /mnt/backing");
+	}
+	close(fd);
+	free(page);
+	return open("/mnt/backing", O_RDONLY | O_CLOEXEC);
+}
+
 static bool inject_all(const char *probability)
 {
 	for (int i = 0; i < ARRAY_SIZE(injectors); i++)
@@ -62,6 +91,7 @@ FIXTURE_SETUP(fail)
 {
 	dt_fs_open(&self->fs, "fail", NULL);
 	self->buffer = malloc(SIZE);
+	self->backing = make_backing();
 	self->nth = open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC);
 	if (self->nth < 0)
 		SKIP(_exit(255), "this kernel has no fault injection");
@@ -81,6 +111,7 @@ FIXTURE_TEARDOWN(fail)
 {
 	inject_all("0");
 	close(self->nth);
+	close(self->backing);
 	free(self->buffer);
 	EXPECT_TRUE(dt_fs_close(&self->fs));
 }
@@ -111,6 +142,11 @@ static void arrange(FIXTURE_DATA(fail) *self)
 	dt_fill(self->buffer, 3, 5);
 	self->pfn = dt_pmap(&self->fs, self->vm, 3).pfn;
 	self->vcpu = dt_vcpu(&self->fs, self->vm, 0, 64);
+	if (add_disk(self, "disk"))
+		dt_die("DISCO_DISK_ADD");
+	self->disk = open("/mnt/fail/disk/disk", O_RDONLY | O_CLOEXEC);
+	if (self->disk < 0)
+		dt_die("open a disk");
 }
 
 static bool vm_is_as_before(FIXTURE_DATA(fail) *self)
@@ -132,6 +168,7 @@ static bool other_is_as_before(FIXTURE_DATA(fail) *self)
 static void put_away(FIXTURE_DATA(fail) *self)
 {
 	dt_close(self->vcpu);
+	close(self->disk);
 	dt_unmap(self->at, SIZE);
 	dt_unmap(self->at_other, SIZE);
 	dt_close(self->vm);
@@ -139,6 +176,8 @@ static void put_away(FIXTURE_DATA(fail) *self)
 	dt_unlink(&self->fs, "vm");
 	dt_unlink(&self->fs, "other");
 	dt_unlink(&self->fs, "keep");
+	if (unlink("/mnt/fail/disk/disk"))
+		dt_die("remove a disk");
 }
 
 static void nth_begin(int fd, int n)
@@ -464,6 +503,105 @@ FIXTURE_VARIANT_ADD(fail, punch_into_shared) {
 	act_punch, did_punch, .least = 2,
 };
 
+static int act_disk_add(FIXTURE_DATA(fail) *self)
+{
+	return add_disk(self, "new");
+}
+
+static bool did_disk_add(FIXTURE_DATA(fail) *self)
+{
+	(void)self;
+	return !unlink("/mnt/fail/disk/new");
+}
+
+FIXTURE_VARIANT_ADD(fail, disk_add) {
+	act_disk_add, did_disk_add, .keeps_vm = true, .least = 6,
+};
+
+static int act_disk_open(FIXTURE_DATA(fail) *self)
+{
+	int fd = open("/mnt/fail/disk/disk", O_RDONLY);
+
+	(void)self;
+	return fd < 0 ? -1 : close(fd);
+}
+
+FIXTURE_VARIANT_ADD(fail, disk_open) {
+	act_disk_open, nothing, .keeps_vm = true, .least = 1,
+};
+
+static int read_disk(FIXTURE_DATA(fail) *self, int page)
+{
+	return pread(self->disk, self->at + page * dt_page, dt_page,
+		     7 * dt_page) == dt_page ? 0 : -1;
+}
+
+static bool did_read_disk(FIXTURE_DATA(fail) *self, int page)
+{
+	return dt_is_filled(self->at + page * dt_page, 4, 7);
+}
+
+/* Nothing is cached yet. */
+static int act_disk_read_hole(FIXTURE_DATA(fail) *self)
+{
+	return read_disk(self, 5);
+}
+
+static bool did_disk_read_hole(FIXTURE_DATA(fail) *self)
+{
+	return did_read_disk(self, 5);
+}
+
+FIXTURE_VARIANT_ADD(fail, disk_read_hole) {
+	act_disk_read_hole, did_disk_read_hole, .least = 3,
+};
+
+static int act_disk_read_private(FIXTURE_DATA(fail) *self)
+{
+	return read_disk(self, 1);
+}
+
+static bool did_disk_read_private(FIXTURE_DATA(fail) *self)
+{
+	return did_read_disk(self, 1);
+}
+
+FIXTURE_VARIANT_ADD(fail, disk_read_private) {
+	act_disk_read_private, did_disk_read_private, .least = 3,
+};
+
+static int act_disk_read_shared(FIXTURE_DATA(fail) *self)
+{
+	return read_disk(self, 3);
+}
+
+static bool did_disk_read_shared(FIXTURE_DATA(fail) *self)
+{
+	return did_read_disk(self, 3);
+}
+
+FIXTURE_VARIANT_ADD(fail, disk_read_shared) {
+	act_disk_read_shared, did_disk_read_shared, .least = 3,
+};
+
+/* The third user of a page needs a list. */
+static int act_disk_read_third(FIXTURE_DATA(fail) *self)
+{
+	return read_disk(self, 6);
+}
+
+static bool did_disk_read_third(FIXTURE_DATA(fail) *self)
+{
+	/* Makes two more users, and gives them back. */
+	return did_read_disk(self, 6) && !read_disk(self, 7) &&
+	       !read_disk(self, 5) && did_read_disk(self, 5) &&
+	       !dt_punch(self->vm, 5 * dt_page, 3 * dt_page);
+}
+
+FIXTURE_VARIANT_ADD(fail, disk_read_third) {
+	act_disk_read_third, did_disk_read_third, .least = 3,
+};
+
 static int act_mount(FIXTURE_DATA(fail) *self)
 {
 	(void)self;
@@ -759,6 +897,8 @@ TEST_F(teardown, needs_no_memory)
 					  O_RDWR | O_CLOEXEC);
 
 			arrange(fail);
+			if (read_disk(fail, 6))
+				dt_die("read a disk");
 			dt_open(&fail->fs, "keep", O_RDWR);
 			dt_unlink(&fail->fs, "vm");
 			dt_unlink(&fail->fs, "keep");
@@ -772,6 +912,7 @@ TEST_F(teardown, needs_no_memory)
 			_exit(0);
 		}
 		EXPECT_EQ(0, dt_wait(pid));
+		ASSERT_OK(unlink("/mnt/fail/disk/disk"));
 		ASSERT_TRUE(dt_gauges_settle(&fail->idle));
 	}
 }

@@ -101,6 +101,33 @@ static long traced(const char *word, const char *other)
 	return nr;
 }
 
+/* Over a zero page, and over another page of the disk. */
+static void read_disk(struct __test_metadata *_metadata, struct dt_fs *fs,
+		      char *at)
+{
+	struct disco_disk_add add = {
+		.size = sizeof(add), .name = (uintptr_t)"disk", .name_len = 4,
+		.mode = 0444,
+	};
+	char path[64];
+	int disk, fd;
+
+	fd = open("/mnt/backing", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	ASSERT_OK(ftruncate(fd, 2 * dt_page));
+	close(fd);
+	add.backing_fd = open("/mnt/backing", O_RDONLY | O_CLOEXEC);
+	add.mount_fd = open(fs->root, O_RDONLY | O_CLOEXEC);
+	ASSERT_OK(ioctl(fs->control, DISCO_DISK_ADD, &add));
+	close(add.backing_fd);
+	close(add.mount_fd);
+	snprintf(path, sizeof(path), "%s/disk/disk", fs->root);
+	disk = open(path, O_RDONLY | O_CLOEXEC);
+	dt_touch(at, false);
+	for (int i = 0; i < 2; i++)
+		ASSERT_EQ(dt_page, pread(disk, at, dt_page, i * dt_page));
+	close(disk);
+}
+
 /* Brings about every transition, and the refusals that can be had cheaply. */
 static void everything(struct __test_metadata *_metadata, struct dt_fs *fs)
 {
@@ -124,6 +151,7 @@ static void everything(struct __test_metadata *_metadata, struct dt_fs *fs)
 	at[0] = 2;				/* copy */
 	at_other[0] = 2;			/* reuse */
 	ASSERT_OK(dt_punch(other, 4 * dt_page, dt_page));
+	read_disk(_metadata, fs, at + 6 * dt_page);
 	/* The mount's limit of eight pages. */
 	for (int i = 8; i < 16; i++)
 		dt_touch(at + i * dt_page, true);

@@ -15,7 +15,7 @@
 
 #define PAGES 8
 #define ROOM 4096
-#define LAST_CMD DISCO_CMD_VCPU_DUMP
+#define LAST_CMD DISCO_CMD_DISK_STAT
 
 /* A request with room behind it, for sizes that the module does not know. */
 union request {
@@ -28,12 +28,17 @@ union request {
 	struct disco_vcpu_create vcpu_create;
 	struct disco_vcpu_stat vcpu_stat;
 	struct disco_vcpu_dump vcpu_dump;
+	struct disco_disk_add disk_add;
+	struct disco_disk_stat disk_stat;
 	unsigned char bytes[2 * ROOM];
 };
 
 FIXTURE(uapi) {
 	struct dt_fs fs;
 	int vm;
+	int backing;
+	int disk;
+	char name[16];
 	uint64_t pfn;
 	struct disco_pmap_entry entries[PAGES];
 	struct disco_memmap_user users[2];
@@ -52,6 +57,8 @@ FIXTURE_VARIANT(uapi) {
 	bool any_of_mount;	/* the descriptor may be any file of a mount */
 	bool writes;		/* the descriptor must be open for writing, too */
 	bool privileged;
+	int unprivileged;	/* errno for who has no rights in the mount */
+	bool no_answer;		/* nothing is written to the structure */
 };
 
 FIXTURE_VARIANT_ADD(uapi, query) {
@@ -119,6 +126,65 @@ FIXTURE_VARIANT_ADD(uapi, vcpu_dump) {
 	.fd_at = offsetof(struct disco_vcpu_dump, vm_fd),
 };
 
+FIXTURE_VARIANT_ADD(uapi, disk_add) {
+	.command = DISCO_DISK_ADD,
+	.size = sizeof(struct disco_disk_add),
+	.flags_at = offsetof(struct disco_disk_add, flags),
+	.fd_at = offsetof(struct disco_disk_add, mount_fd),
+	.any_of_mount = true,
+	.unprivileged = EACCES,
+	.no_answer = true,
+};
+
+FIXTURE_VARIANT_ADD(uapi, disk_stat) {
+	.command = DISCO_DISK_STAT,
+	.size = sizeof(struct disco_disk_stat),
+	.flags_at = offsetof(struct disco_disk_stat, flags),
+	.fd_at = offsetof(struct disco_disk_stat, disk_fd),
+};
+
+/* Each disk that is added needs a name of its own. */
+static void next_name(FIXTURE_DATA(uapi) *self)
+{
+	static unsigned int nr;
+
+	snprintf(self->name, sizeof(self->name), "disk%04u", nr++);
+}
+
+/* A file that nobody has open for writing; it goes with the test's mounts. */
+static int make_backing(void)
+{
+	int fd = open("/mnt/backing", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+	if (fd < 0 || ftruncate(fd, dt_page))
+		dt_die("make /mnt/backing");
+	close(fd);
+	fd = open("/mnt/backing", O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		dt_die("open /mnt/backing");
+	return fd;
+}
+
+static void add_disk(FIXTURE_DATA(uapi) *self)
+{
+	struct disco_disk_add add = {
+		.size = sizeof(add), .mount_fd = self->vm,
+		.backing_fd = self->backing, .name = (uintptr_t)"disk",
+		.name_len = 4, .mode = 0444,
+	};
+
+	if (ioctl(self->fs.control, DISCO_DISK_ADD, &add))
+		dt_die("DISCO_DISK_ADD");
+}
+
+static int open_disk(FIXTURE_DATA(uapi) *self, int flags)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "%s/disk/disk", self->fs.root);
+	return open(path, flags | O_CLOEXEC);
+}
+
 /* A request that succeeds, its out fields full of rubbish. */
 static void valid(FIXTURE_DATA(uapi) *self, const FIXTURE_VARIANT(uapi) *variant)
 {
@@ -183,6 +249,18 @@ static void valid(FIXTURE_DATA(uapi) *self, const FIXTURE_VARIANT(uapi) *variant
 		r->vcpu_dump.nr = ARRAY_SIZE(self->translations);
 		r->vcpu_dump.entries = (uintptr_t)self->translations;
 		break;
+	case DISCO_DISK_ADD:
+		next_name(self);
+		r->disk_add.mount_fd = self->vm;
+		r->disk_add.backing_fd = self->backing;
+		r->disk_add.name = (uintptr_t)self->name;
+		r->disk_add.name_len = strlen(self->name);
+		break;
+	case DISCO_DISK_STAT:
+		memset(r, 0xee, sizeof(r->disk_stat));
+		r->disk_stat.flags = 0;
+		r->disk_stat.disk_fd = self->disk;
+		break;
 	}
 	r->size = variant->size;
 }
@@ -224,6 +302,12 @@ FIXTURE_SETUP(uapi)
 	self->pfn = dt_pmap(&self->fs, self->vm, 0).pfn;
 	ASSERT_NE(0, self->pfn);
 	dt_vcpu(&self->fs, self->vm, 0, 64);
+	self->backing = make_backing();
+	self->disk = -1;
+	if (variant->command == DISCO_DISK_STAT) {
+		add_disk(self);
+		self->disk = open_disk(self, O_RDONLY);
+	}
 	valid(self, variant);
 }
 
@@ -235,7 +319,10 @@ FIXTURE_TEARDOWN(uapi)
 	EXPECT_EQ(PAGES * dt_page, stat.out_virtual);
 	EXPECT_EQ(PAGES / 2 * dt_page, stat.out_private);
 	EXPECT_EQ(0, stat.out_shared);
+	if (self->disk >= 0)
+		close(self->disk);
 	EXPECT_TRUE(dt_fs_close(&self->fs));
+	close(self->backing);
 }
 
 TEST_F(uapi, valid_request_succeeds)
@@ -343,8 +430,13 @@ TEST_F(uapi, bad_descriptor_is_ebadf)
 	}
 	/* To name a mount, any descriptor of it will do. */
 	for (int i = 0; i < nr_flags; i++) {
-		*request_fd(self, variant) = dt_open(&self->fs, "vm", flags[i]);
+		int fd = self->disk < 0 ? dt_open(&self->fs, "vm", flags[i]) :
+					  open_disk(self, flags[i]);
+
+		*request_fd(self, variant) = fd;
 		refused(_metadata, self, variant, EBADF);
+		if (self->disk >= 0)
+			close(fd);
 	}
 }
 
@@ -396,10 +488,15 @@ TEST_F(uapi, inaccessible_structure_is_efault)
 	memcpy(self->before, end - variant->size, variant->size);
 	undo(variant, (union request *)self->before);
 
-	/* It cannot take the answer. */
+	/* It cannot take the answer, if there is one. */
+	valid(self, variant);
 	memcpy(at, &self->request, variant->size);
 	ASSERT_OK(mprotect(at, dt_page, PROT_READ));
-	EXPECT_ERRNO(EFAULT, ioctl(self->fs.control, command, at));
+	if (variant->no_answer) {
+		EXPECT_EQ(0, ioctl(self->fs.control, command, at));
+	} else {
+		EXPECT_ERRNO(EFAULT, ioctl(self->fs.control, command, at));
+	}
 	EXPECT_EQ(0, memcmp(at, &self->request, variant->size));
 	munmap(at, dt_page);
 }
@@ -421,6 +518,10 @@ TEST_F(uapi, unprivileged)
 				       &self->request);
 			if (variant->privileged)
 				_exit(result != -1 || errno != EPERM);
+			/* The namespace's root owns the mount still. */
+			if (variant->unprivileged && !user_namespace)
+				_exit(result != -1 ||
+				      errno != variant->unprivileged);
 			if (result)
 				_exit(1);
 			if (variant->command == DISCO_PMAP)

@@ -62,6 +62,8 @@ enum {
 	DISCO_CMD_VCPU_CREATE,
 	DISCO_CMD_VCPU_STAT,
 	DISCO_CMD_VCPU_DUMP,
+	DISCO_CMD_DISK_ADD,
+	DISCO_CMD_DISK_STAT,
 };
 
 /**
@@ -87,6 +89,12 @@ enum {
  * EINVAL for a node that the machine cannot have
  */
 #define DISCO_VIEW_SHIFT 48
+
+/**
+ * DISCO_FEATURE_DISK - there is disk/, and a read of a file in it into a VM's
+ * memory maps the page instead of copying it
+ */
+#define DISCO_FEATURE_DISK (1ULL << 3)
 
 /**
  * struct disco_query - ioctl(DISCO_QUERY)
@@ -482,5 +490,96 @@ struct disco_vcpu_dump {
 };
 
 #define DISCO_VCPU_DUMP _IO(DISCO_TYPE, DISCO_CMD_VCPU_DUMP)
+
+/**
+ * struct disco_disk_add - ioctl(DISCO_DISK_ADD)
+ * @size: sizeof(struct disco_disk_add)
+ * @flags: must be 0
+ * @mount_fd: any open file or directory of the disco mount
+ * @backing_fd: a regular file or block device, open for reading: what the disk
+ *	reads
+ * @name: address of the disk's name, which need not be NUL terminated
+ * @name_len: bytes of the name, 1 to 255
+ * @mode: permission bits of the disk's file; only reading is of use
+ * @max_bytes: most bytes that the disk keeps cached without a VM using them;
+ *	0 for no limit but the machine's memory
+ *
+ * Makes a disk: a read-only file in disk/, as large as its backing. Writing to
+ * a backing file is denied to everybody for as long as the disk exists. The
+ * disk is removed by unlink(), renamed by rename(), and what it has cached and
+ * no VM uses is dropped by posix_fadvise(POSIX_FADV_DONTNEED).
+ *
+ * The caller needs permission to make files in disk/.
+ *
+ * Errors: EMEDIUMTYPE if @mount_fd is not on a disco mount; EISDIR if
+ * @backing_fd is a directory; EINVAL if it is neither file nor block device,
+ * for a name that is empty, ".", ".." or has a slash or NUL, or for bits in
+ * @mode beyond 0777; ENAMETOOLONG; ELOOP if the backing is on a disco mount;
+ * ENODATA if it is empty; EFBIG if it is larger than the largest VM; ETXTBSY if
+ * somebody has the backing file open for writing, or a block device is not set
+ * read-only; EEXIST if there is a disk of that name; EACCES.
+ */
+struct disco_disk_add {
+	__u32 size;
+	__u32 flags;
+	__s32 mount_fd;
+	__s32 backing_fd;
+	__aligned_u64 name;
+	__u32 name_len;
+	__u32 mode;
+	__aligned_u64 max_bytes;
+};
+
+#define DISCO_DISK_ADD _IO(DISCO_TYPE, DISCO_CMD_DISK_ADD)
+
+/**
+ * enum disco_disk_state - what has become of a disk's backing
+ * @DISCO_DISK_OK: as it was
+ * @DISCO_DISK_CHANGED: it has another size or time of change than when the disk
+ *	was added. What was cached is not used any more: every read goes to the
+ *	backing and is copied
+ */
+enum disco_disk_state {
+	DISCO_DISK_OK = 0,
+	DISCO_DISK_CHANGED = 1,
+};
+
+/**
+ * struct disco_disk_stat - ioctl(DISCO_DISK_STAT)
+ * @size: sizeof(struct disco_disk_stat)
+ * @flags: must be 0
+ * @disk_fd: a file in disk/, open for reading
+ * @out_state: enum disco_disk_state
+ * @out_bytes: size of the disk
+ * @out_max_bytes: as given to DISCO_DISK_ADD
+ * @out_cached: bytes of the backing that are in memory
+ * @out_used: bytes of @out_cached that VMs have mapped, each page counted once
+ * @out_hits: pages that were in memory when a reader came for them
+ * @out_misses: pages that were not, so that a reader waited for the backing
+ * @out_mapped: pages that were mapped into a VM's memory instead of copied
+ * @out_copied: times that a page, or a part of one, was copied to a reader
+ * @out_errors: reads of the backing that failed
+ *
+ * One disk and its part of the buffer cache. The numbers are a snapshot.
+ *
+ * Errors: EMEDIUMTYPE if @disk_fd is not a file in disk/ of a disco mount.
+ */
+struct disco_disk_stat {
+	__u32 size;
+	__u32 flags;
+	__s32 disk_fd;
+	__u32 out_state;
+	__aligned_u64 out_bytes;
+	__aligned_u64 out_max_bytes;
+	__aligned_u64 out_cached;
+	__aligned_u64 out_used;
+	__aligned_u64 out_hits;
+	__aligned_u64 out_misses;
+	__aligned_u64 out_mapped;
+	__aligned_u64 out_copied;
+	__aligned_u64 out_errors;
+};
+
+#define DISCO_DISK_STAT _IO(DISCO_TYPE, DISCO_CMD_DISK_STAT)
 
 #endif /* _LINUX_DISCO_H */
