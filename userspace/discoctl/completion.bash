@@ -20,16 +20,17 @@ _discoctl_mount()
 	done
 }
 
-# Adds the machines whose names begin with $cur. Others choose the names, so
-# they are quoted and never given to compgen -W, which would expand them.
+# Adds the machines (ram) or disks (disk) whose names begin with $cur. Others
+# choose the names, so they are quoted and never given to compgen -W, which would
+# expand them.
 _discoctl_names()
 {
-	local mount name
+	local folder=$1 mount name
 
 	mount=$(_discoctl_mount)
 	while IFS= read -r -d '' name; do
 		[[ $name != "$cur"* ]] || COMPREPLY+=("$(printf '%q' "$name")")
-	done < <(find "${mount:-/run/disco}/ram" -type f -printf '%P\0' 2>/dev/null)
+	done < <(find "${mount:-/run/disco}/$folder" -type f -printf '%P\0' 2>/dev/null)
 }
 
 _discoctl()
@@ -45,20 +46,20 @@ _discoctl()
 		_filedir -d
 		return
 		;;
-	--pfn)
+	--pfn | --max | --mode)
 		return
 		;;
 	esac
 
 	if [[ $cur == -* ]]; then
 		mapfile -t COMPREPLY < <(compgen -W '-j --json -p --pretty
-			-m --mount -a --all --pfn -h --help -V --version' -- "$cur")
+			-m --mount -a --all --pfn --max --mode -h --help -V --version' -- "$cur")
 		return
 	fi
 
 	for ((i = 1; i < cword; i++)); do
 		case ${words[i]} in
-		-m | --mount | --pfn) ((i++)) ;;
+		-m | --mount | --pfn | --max | --mode) ((i++)) ;;
 		-*) ;;
 		*) commands+=("${words[i]}") ;;
 		esac
@@ -66,7 +67,7 @@ _discoctl()
 
 	case "${#commands[@]} ${commands[*]}" in
 	"0 ")
-		mapfile -t COMPREPLY < <(compgen -W 'vm vcpu page stat check
+		mapfile -t COMPREPLY < <(compgen -W 'vm vcpu disk page stat check
 			version help' -- "$cur")
 		;;
 	"1 vm")
@@ -75,12 +76,22 @@ _discoctl()
 	"1 vcpu")
 		mapfile -t COMPREPLY < <(compgen -W 'list show dump help' -- "$cur")
 		;;
+	"1 disk")
+		mapfile -t COMPREPLY < <(compgen -W 'add list show drop-cache
+			remove help' -- "$cur")
+		;;
 	"1 page")
 		mapfile -t COMPREPLY < <(compgen -W 'help' -- "$cur")
-		_discoctl_names
+		_discoctl_names ram
 		;;
 	"2 vm show" | "2 vcpu list" | "2 vcpu show" | "2 vcpu dump")
-		_discoctl_names
+		_discoctl_names ram
+		;;
+	"2 disk show" | "2 disk drop-cache" | "2 disk remove")
+		_discoctl_names disk
+		;;
+	"3 disk add "*)
+		_filedir
 		;;
 	"1 stat" | "1 check" | "1 version")
 		mapfile -t COMPREPLY < <(compgen -W 'help' -- "$cur")

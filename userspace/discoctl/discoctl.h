@@ -26,6 +26,8 @@ enum {
  * @mount: the user chose a mount
  * @all: page: one line for each page
  * @pfn: page: machine frame number, or NULL
+ * @max: disk add: limit on what stays cached unused, or NULL
+ * @mode: disk add: permissions, or NULL
  */
 struct ctl {
 	struct disco *disco;
@@ -34,6 +36,8 @@ struct ctl {
 	bool mount;
 	bool all;
 	const char *pfn;
+	const char *max;
+	const char *mode;
 };
 
 /**
@@ -60,6 +64,7 @@ int ctl_print_json(const struct ctl *ctl, struct json_object *obj);
 
 int cmd_vm(struct ctl *ctl, int argc, char **argv);
 int cmd_vcpu(struct ctl *ctl, int argc, char **argv);
+int cmd_disk(struct ctl *ctl, int argc, char **argv);
 int cmd_page(struct ctl *ctl, int argc, char **argv);
 int cmd_stat(struct ctl *ctl, int argc, char **argv);
 int cmd_check(struct ctl *ctl, int argc, char **argv);
@@ -68,6 +73,8 @@ int cmd_version(struct ctl *ctl, int argc, char **argv);
 /* text.c */
 bool parse_number(const char *text, uint64_t *value);
 bool parse_range(const char *text, uint64_t *first, uint64_t *last);
+bool parse_size(const char *text, uint64_t *bytes);
+bool parse_mode(const char *text, unsigned int *mode);
 char *escape_name(const char *name);
 int text_width(const char *text);
 void print_padded(const char *text, int width);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * discoctl: look at the memory of virtual machines under Disco.
+ * discoctl: look at the memory of virtual machines under Disco, manage disks.
  *
  * Each command is in a file of its own, with its help. A command collects its
  * whole answer before it prints JSON, so that what is printed is one object:
@@ -19,7 +19,8 @@
 static const char help[] =
 	"Usage: discoctl [OPTIONS] COMMAND ...\n"
 	"\n"
-	"Shows what the Disco kernel module knows about virtual machines.\n"
+	"Shows what the Disco kernel module knows about virtual machines, and manages\n"
+	"the disks that they share.\n"
 	"\n"
 	"Commands (any unambiguous beginning will do):\n"
 	"  vm list                    memory of all virtual machines\n"
@@ -27,6 +28,11 @@ static const char help[] =
 	"  vcpu list [NAME]           second-level TLBs of virtual CPUs\n"
 	"  vcpu show NAME VCPU        one of them, in detail\n"
 	"  vcpu dump NAME VCPU [SETS] what is in it\n"
+	"  disk add NAME PATH         make a disk from a file or block device\n"
+	"  disk list                  all disks\n"
+	"  disk show NAME             one, with counters\n"
+	"  disk drop-cache NAME       forget what no machine uses\n"
+	"  disk remove NAME           remove a disk that is not in use\n"
 	"  page NAME [GFN[-GFN]]      what is behind each page of a machine\n"
 	"  page --pfn PFN             who uses a machine frame\n"
 	"  stat                       counters of the module\n"
@@ -40,6 +46,8 @@ static const char help[] =
 	"  -m, --mount MOUNT          use the file system mounted there\n"
 	"  -a, --all                  page: one line for each page\n"
 	"      --pfn PFN              page: ask about a machine frame\n"
+	"      --max SIZE             disk add: most that stays cached unused\n"
+	"      --mode MODE            disk add: permissions, octal\n"
 	"  -h, --help                 this text\n"
 	"  -V, --version              same as the command version\n";
 
@@ -52,6 +60,7 @@ static int cmd_help(struct ctl *ctl, int argc, char **argv)
 static const struct command commands[] = {
 	{ "vm", cmd_vm },
 	{ "vcpu", cmd_vcpu },
+	{ "disk", cmd_disk },
 	{ "page", cmd_page },
 	{ "stat", cmd_stat },
 	{ "check", cmd_check },
@@ -228,10 +237,32 @@ static const struct option options[] = {
 	{ "mount", required_argument, NULL, 'm' },
 	{ "all", no_argument, NULL, 'a' },
 	{ "pfn", required_argument, NULL, 'f' },
+	{ "max", required_argument, NULL, 'x' },
+	{ "mode", required_argument, NULL, 'o' },
 	{ "help", no_argument, NULL, 'h' },
 	{ "version", no_argument, NULL, 'V' },
 	{ NULL, 0, NULL, 0 },
 };
+
+static bool is_word(const char *name, int nr, int argc, char **argv)
+{
+	return nr < argc && !strncmp(argv[nr], name, strlen(argv[nr]));
+}
+
+/* An option that only one command takes was given to another. */
+static int reject_options(struct ctl *ctl, int argc, char **argv)
+{
+	bool add = is_word("disk", 0, argc, argv) &&
+		   is_word("add", 1, argc, argv);
+
+	if ((ctl->pfn || ctl->all) && !is_word("page", 0, argc, argv))
+		return ctl_error(ctl, "%s is only for the command page",
+				 ctl->pfn ? "--pfn" : "--all");
+	if ((ctl->max || ctl->mode) && !add)
+		return ctl_error(ctl, "%s is only for the command disk add",
+				 ctl->max ? "--max" : "--mode");
+	return EXIT_OK;
+}
 
 static int run(struct ctl *ctl, int argc, char **argv)
 {
@@ -240,6 +271,7 @@ static int run(struct ctl *ctl, int argc, char **argv)
 	const char *reason = NULL;
 	const char *mount = NULL;
 	int opt;
+	int ret;
 
 	/* The first error is kept: an option that follows may ask for JSON. */
 	opterr = 0;
@@ -261,6 +293,12 @@ static int run(struct ctl *ctl, int argc, char **argv)
 		case 'f':
 			ctl->pfn = optarg;
 			break;
+		case 'x':
+			ctl->max = optarg;
+			break;
+		case 'o':
+			ctl->mode = optarg;
+			break;
 		case 'h':
 			instead = cmd_help;
 			break;
@@ -281,10 +319,9 @@ static int run(struct ctl *ctl, int argc, char **argv)
 	argv += optind;
 	if (instead)
 		return instead(ctl, 0, argv);
-	if ((ctl->pfn || ctl->all) &&
-	    (!argc || strncmp(argv[0], "page", strlen(argv[0]))))
-		return ctl_error(ctl, "%s is only for the command page",
-				 ctl->pfn ? "--pfn" : "--all");
+	ret = reject_options(ctl, argc, argv);
+	if (ret)
+		return ret;
 	ctl->mount = mount;
 	if (mount && disco_set_mount(ctl->disco, mount))
 		return ctl_disco_error(ctl);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Text in and out: numbers, ranges, names, columns.
+ * Text in and out: numbers, ranges, sizes, names, columns.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -76,6 +76,56 @@ bool parse_range(const char *text, uint64_t *first, uint64_t *last)
 	}
 	*first = from;
 	*last = to;
+	return true;
+}
+
+/**
+ * parse_size - read a size
+ * @text: a number as for parse_number(), in bytes or with k, m, g or t after it
+ * @bytes: filled if it is one
+ *
+ * Return: whether all of @text is a size, of less than 2^64 bytes.
+ */
+bool parse_size(const char *text, uint64_t *bytes)
+{
+	static const char units[] = "kmgt";
+	const char *unit;
+	uint64_t number;
+	const char *end = scan_number(text, &number);
+	int shift = 0;
+
+	if (!end)
+		return false;
+	if (*end) {
+		unit = strchr(units, tolower((unsigned char)*end));
+		if (!unit || end[1])
+			return false;
+		shift = 10 * (unit - units + 1);
+	}
+	if (number > UINT64_MAX >> shift)
+		return false;
+	*bytes = number << shift;
+	return true;
+}
+
+/**
+ * parse_mode - read permissions
+ * @text: up to four octal digits, at most 0777
+ * @mode: filled if it is one
+ *
+ * Return: whether all of @text is a mode.
+ */
+bool parse_mode(const char *text, unsigned int *mode)
+{
+	size_t len = strlen(text);
+	unsigned long bits;
+
+	if (!len || len > 4 || strspn(text, "01234567") != len)
+		return false;
+	bits = strtoul(text, NULL, 8);
+	if (bits > 0777)
+		return false;
+	*mode = bits;
 	return true;
 }
 

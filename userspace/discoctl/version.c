@@ -20,6 +20,7 @@ static const struct {
 	{ DISCO_FEATURE_CLONE, "clone" },
 	{ DISCO_FEATURE_VCPU, "vcpu" },
 	{ DISCO_FEATURE_VIEWS, "views" },
+	{ DISCO_FEATURE_DISK, "disk" },
 };
 
 static struct json_object *module_json(const struct disco_query *query)

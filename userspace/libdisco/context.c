@@ -185,6 +185,28 @@ out:
 	return 0;
 }
 
+/**
+ * open_mount - open the root of the mount
+ * @disco: the context
+ * @fd: filled, to be closed
+ *
+ * Return: 0 or a negative errno, explained by disco_error().
+ */
+int open_mount(struct disco *disco, int *fd)
+{
+	const char *mount;
+	int ret;
+
+	ret = disco_mount(disco, &mount);
+	if (ret)
+		return ret;
+	*fd = open(mount, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (*fd < 0)
+		return disco_fail(disco, errno, "cannot open %s: %s", mount,
+				  strerror(errno));
+	return 0;
+}
+
 static int open_device(struct disco *disco)
 {
 	const char *path = disco->device ? disco->device : DISCO_DEFAULT_DEVICE;

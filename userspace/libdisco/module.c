@@ -4,10 +4,8 @@
  * is all in order. And the words for the numbers in the answers.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "private.h"
@@ -19,17 +17,13 @@ PUBLIC int disco_query(struct disco *disco, struct disco_query *query)
 
 PUBLIC int disco_check(struct disco *disco, struct disco_check *check)
 {
-	const char *mount;
 	int ret;
 
-	ret = disco_mount(disco, &mount);
+	ret = open_mount(disco, &check->mount_fd);
 	if (ret)
 		return ret;
-	check->mount_fd = open(mount, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (check->mount_fd < 0)
-		return disco_fail(disco, errno, "cannot open %s: %s", mount,
-				  strerror(errno));
-	ret = disco_request(disco, DISCO_CHECK, check, "check of %s", mount);
+	ret = disco_request(disco, DISCO_CHECK, check, "check of %s",
+			    disco->mount);
 	close(check->mount_fd);
 	return ret;
 }

@@ -40,6 +40,18 @@ struct disco_vm {
 	int fd;
 };
 
+/**
+ * struct name_list - names that are being collected
+ * @names: the names
+ * @nr: how many
+ * @room: how many @names has room for
+ */
+struct name_list {
+	char **names;
+	size_t nr;
+	size_t room;
+};
+
 __attribute__((format(printf, 3, 4)))
 int disco_fail(struct disco *disco, int err, const char *fmt, ...);
 int disco_oom(struct disco *disco);
@@ -47,5 +59,13 @@ int disco_oom(struct disco *disco);
 __attribute__((format(printf, 4, 5)))
 int disco_request(struct disco *disco, unsigned long request, void *arg,
 		  const char *fmt, ...);
+int open_mount(struct disco *disco, int *fd);
+
+/* names.c */
+int folder_path(struct disco *disco, const char *folder, char **path);
+const char *relative_name(const char *folder, const char *name);
+int name_list_add(struct disco *disco, struct name_list *list, const char *name);
+void name_list_sort(struct name_list *list);
+void name_list_free(struct name_list *list);
 
 #endif /* LIBDISCO_PRIVATE_H */

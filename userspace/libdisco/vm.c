@@ -13,48 +13,6 @@
 
 #include "private.h"
 
-static int ram_path(struct disco *disco, char **path)
-{
-	const char *mount;
-	int ret;
-
-	ret = disco_mount(disco, &mount);
-	if (ret)
-		return ret;
-	if (asprintf(path, "%s/ram", mount) < 0)
-		return disco_oom(disco);
-	return 0;
-}
-
-struct name_list {
-	char **names;
-	size_t nr;
-	size_t room;
-};
-
-static int add_name(struct name_list *list, const char *name)
-{
-	if (list->nr == list->room) {
-		size_t room = list->room ? list->room * 2 : 16;
-		char **names = reallocarray(list->names, room, sizeof(*names));
-
-		if (!names)
-			return -ENOMEM;
-		list->names = names;
-		list->room = room;
-	}
-	list->names[list->nr] = strdup(name);
-	if (!list->names[list->nr])
-		return -ENOMEM;
-	list->nr++;
-	return 0;
-}
-
-static int compare_names(const void *a, const void *b)
-{
-	return strcmp(*(char * const *)a, *(char * const *)b);
-}
-
 /* Files and folders that vanish meanwhile are none of the VMs there are. */
 static int walk_ram(struct disco *disco, char *ram, struct name_list *list,
 		    size_t *unreadable)
@@ -72,8 +30,7 @@ static int walk_ram(struct disco *disco, char *ram, struct name_list *list,
 	while (!ret && (errno = 0, ent = fts_read(fts))) {
 		switch (ent->fts_info) {
 		case FTS_F:
-			if (add_name(list, ent->fts_path + skip))
-				ret = disco_oom(disco);
+			ret = name_list_add(disco, list, ent->fts_path + skip);
 			break;
 		case FTS_DNR:
 		case FTS_NS:
@@ -105,17 +62,16 @@ PUBLIC int disco_vm_names(struct disco *disco, char ***names, size_t *nr,
 	char *ram;
 	int ret;
 
-	ret = ram_path(disco, &ram);
+	ret = folder_path(disco, "ram", &ram);
 	if (ret)
 		return ret;
 	ret = walk_ram(disco, ram, &list, &hidden);
 	free(ram);
 	if (ret) {
-		disco_vm_names_free(list.names, list.nr);
+		name_list_free(&list);
 		return ret;
 	}
-	if (list.nr)
-		qsort(list.names, list.nr, sizeof(*list.names), compare_names);
+	name_list_sort(&list);
 	*names = list.names;
 	*nr = list.nr;
 	if (unreadable)
@@ -125,24 +81,9 @@ PUBLIC int disco_vm_names(struct disco *disco, char ***names, size_t *nr,
 
 PUBLIC void disco_vm_names_free(char **names, size_t nr)
 {
-	for (size_t i = 0; i < nr; i++)
-		free(names[i]);
-	free(names);
-}
+	struct name_list list = { .names = names, .nr = nr };
 
-/* Makes @name relative to @ram. */
-static const char *relative_name(const char *ram, const char *name)
-{
-	size_t len = strlen(ram);
-
-	if (name[0] == '/') {
-		if (strncmp(name, ram, len) || name[len] != '/')
-			return NULL;
-		name += len;
-	}
-	while (name[0] == '/')
-		name++;
-	return name[0] ? name : NULL;
+	name_list_free(&list);
 }
 
 static int open_file(struct disco *disco, const char *ram, const char *name)
@@ -178,7 +119,7 @@ PUBLIC int disco_vm_open(struct disco *disco, const char *name,
 	char *ram;
 	int ret;
 
-	ret = ram_path(disco, &ram);
+	ret = folder_path(disco, "ram", &ram);
 	if (ret)
 		return ret;
 	relative = relative_name(ram, name);

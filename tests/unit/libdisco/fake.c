@@ -3,6 +3,7 @@
  * A module that answers predictably, and a folder that stands for its mount.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -20,6 +21,9 @@
 struct fake fake;
 
 int __wrap_ioctl(int fd, unsigned long request, void *arg);
+int __wrap_unlink(const char *path);
+int __real_unlink(const char *path);
+int __wrap_posix_fadvise(int fd, off_t offset, off_t len, int advice);
 
 static int refuse(int err)
 {
@@ -153,6 +157,49 @@ static int do_vcpu_dump(struct disco_vcpu_dump *req)
 	return 0;
 }
 
+/* Like the module, makes a file; its mode is for the test to see. */
+static int do_disk_add(struct disco_disk_add *req)
+{
+	const char *name = (const char *)(uintptr_t)req->name;
+	char path[512];
+	int fd;
+
+	snprintf(path, sizeof(path), "disk/%.*s", (int)req->name_len, name);
+	fd = openat(req->mount_fd, path, O_CREAT | O_EXCL | O_WRONLY, req->mode);
+	if (fd < 0)
+		return -1;
+	close(fd);
+	fake.disk.out_max_bytes = req->max_bytes;
+	fake.disk.out_bytes = lseek(req->backing_fd, 0, SEEK_END);
+	return 0;
+}
+
+static int do_disk_stat(struct disco_disk_stat *req)
+{
+	if (req->flags)
+		return refuse(EOPNOTSUPP);
+	fake.disk.size = req->size;
+	fake.disk.disk_fd = req->disk_fd;
+	*req = fake.disk;
+	return 0;
+}
+
+int __wrap_unlink(const char *path)
+{
+	return fake.error ? refuse(fake.error) : __real_unlink(path);
+}
+
+int __wrap_posix_fadvise(int fd, off_t offset, off_t len, int advice)
+{
+	assert_true(fd >= 0);
+	assert_int_equal(offset, 0);
+	assert_int_equal(len, 0);
+	assert_int_equal(advice, POSIX_FADV_DONTNEED);
+	if (!fake.error)
+		fake.drops++;
+	return fake.error;
+}
+
 int __wrap_ioctl(int fd, unsigned long request, void *arg)
 {
 	(void)fd;
@@ -172,6 +219,10 @@ int __wrap_ioctl(int fd, unsigned long request, void *arg)
 		return do_vcpu_stat(arg);
 	case DISCO_VCPU_DUMP:
 		return do_vcpu_dump(arg);
+	case DISCO_DISK_ADD:
+		return do_disk_add(arg);
+	case DISCO_DISK_STAT:
+		return do_disk_stat(arg);
 	case DISCO_CHECK:
 		fake.check.size = sizeof(fake.check);
 		fake.check.mount_fd = ((struct disco_check *)arg)->mount_fd;
@@ -217,6 +268,7 @@ int fake_setup(void **state)
 	assert_int_equal(chmod(fake.dir, 0755), 0);
 	fake_folder("mount");
 	fake_folder("mount/ram");
+	fake_folder("mount/disk");
 	fake_folder("counters");
 	snprintf(table, sizeof(table), "none %s disco rw 0 0\n",
 		 fake_path("mount"));

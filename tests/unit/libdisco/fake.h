@@ -8,9 +8,10 @@
 
 /**
  * struct fake - what stands for the module in these tests
- * @dir: own folder, with mount/ram/, counters/ and a table of mounts
+ * @dir: own folder, with mount/{ram,disk}/, counters/ and a table of mounts
  * @disco: a context that looks there
- * @error: if not 0, every request fails with this errno
+ * @error: if not 0, every request fails with this errno, and so do removing a
+ *	file and dropping its cache
  * @pages: size of every VM
  * @shrink_after: after so many batches a VM is empty; 0 for never
  * @batches: batches asked for so far
@@ -18,6 +19,8 @@
  * @growing: how often the users of a frame double when it is asked about
  * @check: answer to DISCO_CHECK
  * @vcpus: how many VCPUs every VM has: those with even numbers
+ * @disk: answer to DISCO_DISK_STAT; DISCO_DISK_ADD sets its sizes
+ * @drops: how often the cache of a file was dropped
  * @mixed: page 4n to 4n+3 are in state n modulo 4, not all private
  */
 struct fake {
@@ -31,6 +34,8 @@ struct fake {
 	unsigned int growing;
 	struct disco_check check;
 	unsigned int vcpus;
+	struct disco_disk_stat disk;
+	unsigned int drops;
 	int mixed;
 };
 

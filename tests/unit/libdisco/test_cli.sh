@@ -61,7 +61,7 @@ works()
 	result $? "discoctl $*: works"
 }
 
-fails 'a command is missing: vm, vcpu, page'
+fails 'a command is missing: vm, vcpu, disk, page'
 fails 'unknown command "nothing"' nothing
 fails 'ambiguous command "v"' v
 fails 'a vm command is missing: list, show' vm
@@ -78,6 +78,26 @@ fails 'unexpected "2"' vcpu show a 1 2
 fails 'unexpected "3"' vcpu dump a 1 2 3
 fails '"x" is not the number of a VCPU: 0 to 1023' vcpu show a x
 fails '"1024" is not the number of a VCPU' vcpu dump a 1024
+fails 'a disk command is missing: add, list' disk
+fails 'unknown disk command "create"' disk create
+fails 'NAME of the new disk is missing' disk add
+fails 'PATH of a file or block device is missing' disk add a
+fails 'unexpected "c"' disk add a b c
+fails 'unexpected "a"' disk list a
+fails 'disk show: the NAME of a disk is missing' disk show
+fails 'unexpected "b"' disk show a b
+fails 'disk drop-cache: the NAME of a disk is missing' disk drop
+fails 'unexpected "b"' disk drop-cache a b
+fails 'disk remove: the NAME of a disk is missing' disk rem
+fails 'unexpected "b"' disk remove a b
+fails '--max "lots" is not a size, such as 512m' disk add a b --max lots
+fails '--max "" is not a size' disk add a b --max ''
+fails '--mode "0844" is not a mode, such as 0444' disk add a b --mode 0844
+fails '--mode "1444" is not a mode' disk add a b --mode 1444
+fails '--max is only for the command disk add' disk list --max 1m
+fails '--max is only for the command disk add' --max 1m
+fails '--mode is only for the command disk add' vm list --mode 0444
+fails '--mode needs a value' disk add a b --mode
 fails 'NAME of a machine or --pfn is missing' page
 fails 'unexpected "3"' page a 1 3
 fails 'unexpected "a"' page --pfn 1 a
@@ -97,10 +117,16 @@ fails '/: no disco file system is mounted there' -m / vm show a
 fails '/: no disco file system is mounted there' -m / vcpu list
 fails '/: no disco file system is mounted there' -m / vcpu show a 0
 fails '/: no disco file system is mounted there' -m / page a
+fails '/: no disco file system is mounted there' -m / disk list
+fails '/: no disco file system is mounted there' -m / disk show a
+fails '/: no disco file system is mounted there' -m / disk remove a
+fails '/: no disco file system is mounted there' -m / disk drop-cache a
+fails '/: no disco file system is mounted there' -m / disk add a /etc/passwd
 works 'Usage: discoctl' --help
 works 'Usage: discoctl' help
 works 'Usage: discoctl vm' vm h
 works 'Usage: discoctl vcpu' vcpu help
+works 'Usage: discoctl disk' d h
 works 'libdisco' ver
 works '{"discoctl":' version -j
 works '{

@@ -354,6 +354,120 @@ static void frame_has_users(void **state)
 		"{\"error\":\"frame 0x55: holds no page of a VM\"}\n");
 }
 
+static void fill_disk(void)
+{
+	fake.disk = (struct disco_disk_stat) {
+		.out_bytes = 8 << 20,
+		.out_cached = 2 << 20,
+		.out_used = 1 << 20,
+		.out_hits = 11,
+		.out_misses = 12,
+		.out_mapped = 13,
+		.out_copied = 14,
+		.out_errors = 15,
+	};
+}
+
+/* Disks are a table; a limit of 0 is none, and the state is a word. */
+static void disks_are_a_table(void **state)
+{
+	struct ctl text = { 0 };
+	struct ctl json = { .json = true };
+
+	(void)state;
+	assert_int_equal(run(&text, cmd_disk, "list", NULL, NULL), EXIT_OK);
+	assert_string_equal(output,
+		"DISK            SIZE         CACHED           USED            MAX  STATE\n"
+		"TOTAL       0.00 MiB       0.00 MiB       0.00 MiB\n");
+	fake_file("mount/disk/debian", "");
+	fake_file("mount/disk/\033b", "");
+	fill_disk();
+	assert_int_equal(run(&text, cmd_disk, "list", NULL, NULL), EXIT_OK);
+	assert_string_equal(output,
+		"DISK             SIZE         CACHED           USED            MAX  STATE\n"
+		"\\x1bb        8.00 MiB       2.00 MiB       1.00 MiB              -  ok\n"
+		"debian       8.00 MiB       2.00 MiB       1.00 MiB              -  ok\n"
+		"TOTAL       16.00 MiB       4.00 MiB       2.00 MiB\n");
+	assert_int_equal(run(&json, cmd_disk, "list", NULL, NULL), EXIT_OK);
+	assert_string_equal(output,
+		"{\"disks\":["
+		"{\"name\":\"\\u001bb\",\"state\":\"ok\",\"size\":8388608,\"cached\":2097152,"
+		"\"used\":1048576,\"max\":0,\"hits\":11,\"misses\":12,\"mapped\":13,"
+		"\"copied\":14,\"errors\":15},"
+		"{\"name\":\"debian\",\"state\":\"ok\",\"size\":8388608,\"cached\":2097152,"
+		"\"used\":1048576,\"max\":0,\"hits\":11,\"misses\":12,\"mapped\":13,"
+		"\"copied\":14,\"errors\":15}],"
+		"\"totals\":{\"size\":16777216,\"cached\":4194304,\"used\":2097152},"
+		"\"unreadable\":0}\n");
+}
+
+/* A disk whose backing changed says so, in both forms. */
+static void changed_disk_is_told(void **state)
+{
+	struct ctl text = { 0 };
+	struct ctl json = { .json = true };
+
+	(void)state;
+	fake_file("mount/disk/debian", "");
+	fill_disk();
+	fake.disk.out_state = DISCO_DISK_CHANGED;
+	fake.disk.out_max_bytes = 3 << 20;
+	assert_int_equal(run(&text, cmd_disk, "show", "debian", NULL), EXIT_OK);
+	assert_string_equal(output,
+		"Disk debian, changed\n\n"
+		"  SIZE             8.00 MiB\n"
+		"  CACHED           2.00 MiB\n"
+		"  USED             1.00 MiB\n"
+		"  MAX              3.00 MiB\n\n"
+		"  HITS                   11\n"
+		"  MISSES                 12\n"
+		"  MAPPED                 13\n"
+		"  COPIED                 14\n"
+		"  ERRORS                 15\n");
+	assert_int_equal(run(&json, cmd_disk, "show", "debian", NULL), EXIT_OK);
+	assert_string_equal(output,
+		"{\"name\":\"debian\",\"state\":\"changed\",\"size\":8388608,"
+		"\"cached\":2097152,\"used\":1048576,\"max\":3145728,\"hits\":11,"
+		"\"misses\":12,\"mapped\":13,\"copied\":14,\"errors\":15}\n");
+	/* One that a later module knows is not called ok. */
+	fake.disk.out_state = 99;
+	assert_int_equal(run(&text, cmd_disk, "list", NULL, NULL), EXIT_OK);
+	assert_non_null(strstr(output, "3.00 MiB  unknown\n"));
+}
+
+/* What changes something is silent, or tells programs what it did. */
+static void disks_come_and_go(void **state)
+{
+	struct ctl text = { .max = "1m", .mode = "0444" };
+	struct ctl json = { .json = true };
+	char backing[256];
+
+	(void)state;
+	fake_file("backing", "contents");
+	snprintf(backing, sizeof(backing), "%s", fake_path("backing"));
+	assert_int_equal(run(&text, cmd_disk, "add", "a", backing), EXIT_OK);
+	assert_string_equal(output, "");
+	assert_int_equal(fake.disk.out_max_bytes, 1 << 20);
+	assert_int_equal(run(&json, cmd_disk, "add", "b", backing), EXIT_OK);
+	assert_string_equal(output, "{\"added\":\"b\"}\n");
+	assert_int_equal(fake.disk.out_max_bytes, 0);
+	assert_int_equal(run(&json, cmd_disk, "add", "b", backing), EXIT_ERROR);
+	assert_non_null(strstr(output, "there is a disk b in "));
+
+	assert_int_equal(run(&text, cmd_disk, "drop-cache", "a", NULL), EXIT_OK);
+	assert_string_equal(output, "");
+	assert_int_equal(run(&json, cmd_disk, "drop-cache", "a", NULL), EXIT_OK);
+	assert_string_equal(output, "{\"dropped\":\"a\"}\n");
+	assert_int_equal(fake.drops, 2);
+
+	assert_int_equal(run(&text, cmd_disk, "remove", "a", NULL), EXIT_OK);
+	assert_string_equal(output, "");
+	assert_int_equal(run(&json, cmd_disk, "remove", "b", NULL), EXIT_OK);
+	assert_string_equal(output, "{\"removed\":\"b\"}\n");
+	assert_int_equal(run(&json, cmd_disk, "remove", "b", NULL), EXIT_ERROR);
+	assert_non_null(strstr(output, "{\"error\":\"no disk b in "));
+}
+
 /* Counters are grouped by what their names tell; new ones show up. */
 static void counters_are_grouped(void **state)
 {
@@ -388,6 +502,9 @@ int main(void)
 		TEST(pages_are_runs),
 		TEST(bad_ranges_are_refused),
 		TEST(frame_has_users),
+		TEST(disks_are_a_table),
+		TEST(changed_disk_is_told),
+		TEST(disks_come_and_go),
 		TEST(counters_are_grouped),
 	};
 

@@ -46,6 +46,66 @@ static void numbers_are_read(void **state)
 	}
 }
 
+/* Sizes have at most one unit, and no size is silently another. */
+static void sizes_are_read(void **state)
+{
+	static const struct {
+		const char *text;
+		bool good;
+		uint64_t bytes;
+	} cases[] = {
+		{ "0", true, 0 },
+		{ "4096", true, 4096 },
+		{ "3k", true, 3 << 10 },
+		{ "3M", true, 3 << 20 },
+		{ "0x10g", true, 16ULL << 30 },
+		{ "2t", true, 2ULL << 40 },
+		{ "16777215t", true, 16777215ULL << 40 },
+		{ "16777216t", false, 0 },
+		{ "18446744073709551615", true, UINT64_MAX },
+		{ "18446744073709551615k", false, 0 },
+		{ "", false, 0 }, { "k", false, 0 }, { "1kk", false, 0 },
+		{ "1 k", false, 0 }, { "-1", false, 0 }, { "1.5g", false, 0 },
+		{ "1kb", false, 0 }, { "1p", false, 0 }, { "50%", false, 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		uint64_t bytes = 7;
+
+		if (parse_size(cases[i].text, &bytes) != cases[i].good)
+			fail_msg("\"%s\"", cases[i].text);
+		assert_true(bytes == (cases[i].good ? cases[i].bytes : 7));
+	}
+}
+
+/* Permissions are octal, without set-user-ID and the like. */
+static void modes_are_read(void **state)
+{
+	static const struct {
+		const char *text;
+		bool good;
+		unsigned int mode;
+	} cases[] = {
+		{ "0", true, 0 },
+		{ "444", true, 0444 },
+		{ "0440", true, 0440 },
+		{ "0777", true, 0777 },
+		{ "1444", false, 0 }, { "4755", false, 0 },
+		{ "", false, 0 }, { "888", false, 0 }, { "04444", false, 0 },
+		{ "-444", false, 0 }, { "0x1ff", false, 0 }, { "a+r", false, 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		unsigned int mode = 07;
+
+		if (parse_mode(cases[i].text, &mode) != cases[i].good)
+			fail_msg("\"%s\"", cases[i].text);
+		assert_int_equal(mode, cases[i].good ? cases[i].mode : 07);
+	}
+}
+
 /* A range has both ends or is one number. */
 static void ranges_are_read(void **state)
 {
@@ -244,6 +304,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(numbers_are_read),
+		cmocka_unit_test(sizes_are_read),
+		cmocka_unit_test(modes_are_read),
 		cmocka_unit_test(ranges_are_read),
 		cmocka_unit_test(names_are_escaped),
 		cmocka_unit_test(json_is_utf8),

@@ -23,6 +23,11 @@ static void assert_error_has(const char *text)
 			 disco_error(fake.disco));
 }
 
+static int stat_of(const char *path, struct stat *st)
+{
+	return stat(fake_path(path), st);
+}
+
 /* Which mount is taken, by what /proc/self/mounts says. */
 static void mount_is_found(void **state)
 {
@@ -456,6 +461,164 @@ static void vcpu_dump_is_complete(void **state)
 	disco_vm_close(vm);
 }
 
+static int add_disk(const char *name, const char *backing)
+{
+	return disco_disk_add(fake.disco, name, backing, 0440, 1 << 20);
+}
+
+/* A disk is made with what was asked for, and found, measured and removed. */
+static void disks_live(void **state)
+{
+	static const char * const expected[] = { ".hidden", "a", "b c" };
+	struct disco_disk_stat stat = { .size = sizeof(stat) };
+	char backing[256];
+	struct stat st;
+	char **names;
+	size_t nr;
+
+	(void)state;
+	fake_file("backing", "contents");
+	snprintf(backing, sizeof(backing), "%s", fake_path("backing"));
+	assert_int_equal(disco_disk_names(fake.disco, &names, &nr), 0);
+	assert_int_equal(nr, 0);
+	disco_disk_names_free(names, nr);
+
+	assert_int_equal(add_disk("b c", backing), 0);
+	assert_int_equal(add_disk("a", backing), 0);
+	assert_int_equal(add_disk(fake_path("mount/disk/.hidden"), backing), 0);
+	assert_int_equal(stat_of("mount/disk/a", &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0440);
+	assert_int_equal(disco_disk_names(fake.disco, &names, &nr), 0);
+	assert_int_equal(nr, ARRAY_SIZE(expected));
+	for (size_t i = 0; i < nr; i++)
+		assert_string_equal(names[i], expected[i]);
+	disco_disk_names_free(names, nr);
+
+	assert_int_equal(disco_disk_stat(fake.disco, "a", &stat), 0);
+	assert_int_equal(stat.out_bytes, strlen("contents"));
+	assert_int_equal(stat.out_max_bytes, 1 << 20);
+	stat.flags = 1;
+	assert_int_equal(disco_disk_stat(fake.disco, "a", &stat), -EOPNOTSUPP);
+	assert_error_has("statistics of disk a: the module does not know");
+
+	assert_int_equal(disco_disk_drop_cache(fake.disco, "a"), 0);
+	assert_int_equal(fake.drops, 1);
+	assert_int_equal(disco_disk_remove(fake.disco, "a"), 0);
+	assert_int_equal(stat_of("mount/disk/a", &st), -1);
+	assert_int_equal(disco_disk_remove(fake.disco, "a"), -ENOENT);
+	assert_error_has("no disk a in /tmp/libdisco.");
+	assert_int_equal(disco_disk_stat(fake.disco, "a", &stat), -ENOENT);
+	assert_error_has("no disk a in /tmp/libdisco.");
+	assert_int_equal(disco_disk_drop_cache(fake.disco, "a"), -ENOENT);
+	assert_error_has("no disk a in /tmp/libdisco.");
+}
+
+/* What is no name of a disk is refused by all, before anything is done. */
+static void bad_disk_names_are_refused(void **state)
+{
+	static const char * const bad[] = {
+		"", "/", ".", "..", "a/b", "../ram/a", "/etc/passwd", "a/",
+	};
+	struct disco_disk_stat stat = { .size = sizeof(stat) };
+	char longest[257];
+
+	(void)state;
+	fake_file("backing", "contents");
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		assert_int_equal(add_disk(bad[i], fake_path("backing")), -EINVAL);
+		assert_error_has("is no name for a disk");
+		assert_int_equal(disco_disk_stat(fake.disco, bad[i], &stat),
+				 -EINVAL);
+		assert_int_equal(disco_disk_remove(fake.disco, bad[i]), -EINVAL);
+		assert_int_equal(disco_disk_drop_cache(fake.disco, bad[i]),
+				 -EINVAL);
+	}
+	memset(longest, 'x', sizeof(longest));
+	longest[256] = '\0';
+	assert_int_equal(add_disk(longest, fake_path("backing")), -ENAMETOOLONG);
+	assert_error_has("at most 255 bytes, this one has 256");
+	longest[255] = '\0';
+	assert_int_equal(add_disk(longest, fake_path("backing")), 0);
+	assert_int_equal(disco_disk_add(fake.disco, "a", fake_path("backing"),
+					01444, 0), -EINVAL);
+	assert_error_has("mode 01444");
+}
+
+/* What cannot be a backing is named, without being opened. */
+static void bad_backings_are_refused(void **state)
+{
+	(void)state;
+	fake_folder("folder");
+	assert_int_equal(mkfifo(fake_path("fifo"), 0644), 0);
+	assert_int_equal(add_disk("a", fake_path("folder")), -EISDIR);
+	assert_error_has("folder is a folder");
+	assert_int_equal(add_disk("a", fake_path("fifo")), -EINVAL);
+	assert_error_has("fifo is neither a file nor a block device");
+	assert_int_equal(add_disk("a", "/dev/null"), -EINVAL);
+	assert_error_has("/dev/null is neither a file nor a block device");
+	assert_int_equal(add_disk("a", "/nowhere"), -ENOENT);
+	assert_error_has("cannot read /nowhere: No such file");
+}
+
+/* Each errno of the header becomes words that say what would be right. */
+static void disk_refusals_are_explained(void **state)
+{
+	static const struct {
+		int err;
+		const char *text;
+	} cases[] = {
+		{ EISDIR, "backing is a folder" },
+		{ EINVAL, "backing is neither a file nor a block device" },
+		{ ELOOP, "backing is on a disco file system itself" },
+		{ ENODATA, "backing is empty" },
+		{ EFBIG, "backing is too large" },
+		{ ETXTBSY, "backing is open for writing: close it" },
+		{ EEXIST, "there is a disk a in /tmp/libdisco." },
+		{ EACCES, "permission to write to /tmp/libdisco." },
+		{ ENOTTY, "the module does not know this request" },
+		{ EMEDIUMTYPE, "not a file of a disco file system" },
+		{ ENOMEM, "disk a from /tmp/libdisco." },
+	};
+
+	(void)state;
+	fake_file("backing", "contents");
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		fake.error = cases[i].err;
+		assert_int_equal(add_disk("a", fake_path("backing")),
+				 -cases[i].err);
+		assert_error_has(cases[i].text);
+	}
+	fake_file("mount/disk/a", "");
+	fake.error = EBUSY;
+	assert_int_equal(disco_disk_remove(fake.disco, "a"), -EBUSY);
+	assert_error_has("disk a is in use");
+	fake.error = EACCES;
+	assert_int_equal(disco_disk_remove(fake.disco, "a"), -EACCES);
+	assert_error_has("cannot remove disk a in /tmp/libdisco.");
+	fake.error = EIO;
+	assert_int_equal(disco_disk_drop_cache(fake.disco, "a"), -EIO);
+	assert_error_has("cannot drop the cache of disk a");
+}
+
+/* A module from before there were disks is recognised. */
+static void module_without_disks_is_told(void **state)
+{
+	struct disco_disk_stat stat = { .size = sizeof(stat) };
+	char **names = NULL;
+	size_t nr = 9;
+
+	(void)state;
+	assert_int_equal(rmdir(fake_path("mount/disk")), 0);
+	fake_file("backing", "contents");
+	assert_int_equal(disco_disk_names(fake.disco, &names, &nr), -ENOTTY);
+	assert_error_has("the module is too old for disks");
+	assert_null(names);
+	assert_int_equal(nr, 9);
+	assert_int_equal(add_disk("a", fake_path("backing")), -ENOTTY);
+	assert_int_equal(disco_disk_stat(fake.disco, "a", &stat), -ENOTTY);
+	assert_int_equal(disco_disk_remove(fake.disco, "a"), -ENOTTY);
+}
+
 /* Counters are what the folder holds, by alphabet. */
 static void counters_are_read(void **state)
 {
@@ -503,6 +666,9 @@ static void numbers_have_words(void **state)
 	assert_string_equal(disco_page_state_name(DISCO_PAGE_HOLE), "hole");
 	assert_string_equal(disco_page_state_name(DISCO_PAGE_SHARED), "shared");
 	assert_string_equal(disco_page_state_name(4), "unknown");
+	assert_string_equal(disco_disk_state_name(DISCO_DISK_OK), "ok");
+	assert_string_equal(disco_disk_state_name(DISCO_DISK_CHANGED), "changed");
+	assert_string_equal(disco_disk_state_name(2), "unknown");
 	for (unsigned i = 0; i <= DISCO_CHECK_MOUNT_COUNT; i++) {
 		assert_string_not_equal(disco_violation_name(i), "unknown");
 		assert_non_null(disco_violation_text(i));
@@ -530,6 +696,11 @@ int main(void)
 		TEST(memmap_of_no_frame_fails),
 		TEST(vcpus_are_found),
 		TEST(vcpu_dump_is_complete),
+		TEST(disks_live),
+		TEST(bad_disk_names_are_refused),
+		TEST(bad_backings_are_refused),
+		TEST(disk_refusals_are_explained),
+		TEST(module_without_disks_is_told),
 		TEST(counters_are_read),
 		TEST(bad_counters_are_refused),
 		TEST(numbers_have_words),

@@ -136,6 +136,24 @@ static int use_counters(void)
 	return ret;
 }
 
+static int use_disks(void)
+{
+	struct disco_disk_stat stat = { .size = sizeof(stat) };
+	char **names;
+	size_t nr;
+	int ret;
+
+	ret = disco_disk_names(fake.disco, &names, &nr);
+	if (ret)
+		return ret;
+	disco_disk_names_free(names, nr);
+	ret = disco_disk_stat(fake.disco, "d", &stat);
+	if (ret)
+		return ret;
+	ret = disco_disk_add(fake.disco, "new", fake_path("backing"), 0400, 0);
+	return ret ? ret : disco_disk_remove(fake.disco, "new");
+}
+
 /* What cannot be done for want of memory says so; the last run succeeds. */
 static void sweep(int (*scenario)(void))
 {
@@ -159,7 +177,7 @@ static void out_of_memory_is_survived(void **state)
 {
 	static int (* const scenarios[])(void) = {
 		use_context, use_mount, use_chosen_mount, use_names, use_pmap,
-		use_memmap, use_counters,
+		use_memmap, use_counters, use_disks,
 	};
 	char name[32] = "mount/ram/";
 
@@ -171,6 +189,8 @@ static void out_of_memory_is_survived(void **state)
 		name[11] = '\0';
 		fake_file(name, "");
 	}
+	fake_file("mount/disk/d", "");
+	fake_file("backing", "contents");
 	fake_file("counters/a", "1\n");
 	fake_file("counters/b", "2\n");
 	for (size_t i = 0; i < ARRAY_SIZE(scenarios); i++)

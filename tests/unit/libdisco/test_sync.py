@@ -44,7 +44,7 @@ def table(path, name):
     """First words of the rows of a table of commands."""
     body = re.search(name + r"\[\] = \{(.*?)^\};", read(path),
                      re.MULTILINE | re.DOTALL).group(1)
-    return set(re.findall(r'\{ "(\w+)", \w+ \}', body))
+    return set(re.findall(r'\{ "([\w-]+)", \w+ \}', body))
 
 
 def code_options():
@@ -80,13 +80,13 @@ def man_commands(text):
     """Command and subcommand of each line of the synopsis."""
     synopsis = text.split(".Sh SYNOPSIS")[1].split(".Sh DESCRIPTION")[0]
     return {tuple(line.split()) for line in
-            re.findall(r"^\.Cm ([a-z ]+)", synopsis, re.MULTILINE)}
+            re.findall(r"^\.Cm ([a-z -]+)", synopsis, re.MULTILINE)}
 
 
 def man_described(text):
     commands = text.split(".Ss Commands")[1].split(".Sh FILES")[0]
     return {tuple(line.split()) for line in
-            re.findall(r"^\.It Cm ([a-z ]+)", commands, re.MULTILINE)}
+            re.findall(r"^\.It Cm ([a-z -]+)", commands, re.MULTILINE)}
 
 
 def check_commands():
@@ -100,24 +100,18 @@ def check_commands():
             description={words[0] for words in man_described(man)},
             completion=complete(""))
 
-    vm = table("userspace/discoctl/vm.c", "vm_commands")
-    compare("vm commands", code=vm,
-            completion=complete("vm", ""),
-            help=set(re.findall(r"discoctl vm (\w+)", run(DISCOCTL, "vm", "help"))))
-    # "help" of a command is described once, for all of them.
-    compare("vm commands in overviews", code=vm - {"help"},
-            help=set(re.findall(r"^  vm (\w+)", listed, re.MULTILINE)),
-            man={words[1] for words in man_commands(man) if words[0] == "vm"},
-            description={words[1] for words in man_described(man) if words[0] == "vm"})
-
-    vcpu = table("userspace/discoctl/vcpu.c", "vcpu_commands")
-    compare("vcpu commands", code=vcpu,
-            completion=complete("vcpu", ""),
-            help=set(re.findall(r"discoctl vcpu (\w+)", run(DISCOCTL, "vcpu", "help"))))
-    compare("vcpu commands in overviews", code=vcpu - {"help"},
-            help=set(re.findall(r"^  vcpu (\w+)", listed, re.MULTILINE)),
-            man={words[1] for words in man_commands(man) if words[0] == "vcpu"},
-            description={words[1] for words in man_described(man) if words[0] == "vcpu"})
+    for name in ("vm", "vcpu", "disk"):
+        commands = table(f"userspace/discoctl/{name}.c", f"{name}_commands")
+        compare(f"{name} commands", code=commands,
+                completion=complete(name, ""),
+                help=set(re.findall(rf"discoctl {name} ([\w-]+)",
+                                    run(DISCOCTL, name, "help"))))
+        # "help" of a command is described once, for all of them.
+        compare(f"{name} commands in overviews", code=commands - {"help"},
+                help=set(re.findall(rf"^  {name} ([\w-]+)", listed, re.MULTILINE)),
+                man={words[1] for words in man_commands(man) if words[0] == name},
+                description={words[1] for words in man_described(man)
+                             if words[0] == name})
 
     # Every command explains itself, and the completion knows.
     compare("help of each command", code=top - {"help"},
@@ -159,7 +153,7 @@ def check_library():
     # What the library may be asked is what the module offers.
     uapi = read("module/uapi/linux/disco.h")
     sources = "".join(read(f"userspace/libdisco/{name}.c")
-                      for name in ("module", "vm", "vcpu", "pmap"))
+                      for name in ("module", "vm", "vcpu", "pmap", "disk"))
     # Monitors make their VCPUs themselves.
     compare("requests",
             uapi=set(re.findall(r"#define (DISCO_\w+) _IO\(", uapi)) - {"DISCO_VCPU_CREATE"},
@@ -176,6 +170,10 @@ def check_words():
             help=set(re.findall(r"^  (\w+)   ", run(DISCOCTL, "page", "help"),
                                 re.MULTILINE)),
             man={state for state in states if f"\n.Em {state}\n" in man})
+    compare("disk states",
+            uapi=set(re.findall(r"(DISCO_DISK_\w+) = \d", uapi)),
+            library=set(re.findall(r"\[(DISCO_DISK_\w+)\] = \"",
+                                   read("userspace/libdisco/disk.c"))))
     compare("violations",
             uapi=set(re.findall(r"(DISCO_CHECK_\w+) = \d", uapi)),
             library=set(re.findall(r"\[(DISCO_CHECK_\w+)\] = \{", names)))

@@ -19,7 +19,7 @@ extern "C" {
  *
  * A context (struct disco) stands for the module and one of its mounts. A VM
  * (struct disco_vm) is an open file below ram/ of that mount; its name is its
- * path relative to ram/.
+ * path relative to ram/. A disk is a file in disk/, known by its name alone.
  *
  * Functions return 0 or a count on success and a negative errno on failure.
  * After a failure disco_error() says what went wrong in words a user can act
@@ -311,6 +311,86 @@ int disco_pmap_next(struct disco_pmap_iter *iter,
  * @iter: the iterator, or NULL
  */
 void disco_pmap_free(struct disco_pmap_iter *iter);
+
+/**
+ * disco_disk_add - make a disk
+ * @disco: the context
+ * @name: the disk's name: no path, or the absolute path of a file directly
+ *	below disk/ of the mount
+ * @path: file or block device that the disk reads; nobody may have the file
+ *	open for writing, and a device must be set read-only
+ * @mode: permissions of the disk's file, 0 to 0777
+ * @max_bytes: most bytes that it keeps cached without a VM using them; 0 for
+ *	no limit
+ *
+ * Return: 0; -EINVAL for a bad @name or @mode; what stat() and open() say of
+ * @path; -ENOTTY if the module has no disks; as disco_query(); see
+ * DISCO_DISK_ADD.
+ */
+int disco_disk_add(struct disco *disco, const char *name, const char *path,
+		   unsigned int mode, uint64_t max_bytes);
+
+/**
+ * disco_disk_names - find the disks of the mount
+ * @disco: the context
+ * @names: names by alphabet, to be freed with disco_disk_names_free()
+ * @nr: number of @names
+ *
+ * A disk can vanish between this and disco_disk_stat(), which then says
+ * -ENOENT.
+ *
+ * Return: 0; as disco_mount(); -ENOTTY if the module has no disks; -ENOMEM.
+ */
+int disco_disk_names(struct disco *disco, char ***names, size_t *nr);
+
+/**
+ * disco_disk_names_free - free what disco_disk_names() returned
+ * @names: the names, or NULL
+ * @nr: number of @names
+ */
+void disco_disk_names_free(char **names, size_t nr);
+
+/**
+ * disco_disk_stat - one disk and its part of the buffer cache
+ * @disco: the context
+ * @name: the disk
+ * @stat: size and flags set by the caller, disk_fd ignored; filled
+ *
+ * Return: 0; -ENOENT if there is no such disk; -EACCES if the caller may not
+ * read it; -EINVAL for a bad @name; as disco_mount() and disco_query(); see
+ * DISCO_DISK_STAT.
+ */
+int disco_disk_stat(struct disco *disco, const char *name,
+		    struct disco_disk_stat *stat);
+
+/**
+ * disco_disk_drop_cache - forget what is cached of a disk and no VM uses
+ * @disco: the context
+ * @name: the disk
+ *
+ * Return: 0; -ENOENT, -EACCES and -EINVAL as disco_disk_stat(); as
+ * disco_mount().
+ */
+int disco_disk_drop_cache(struct disco *disco, const char *name);
+
+/**
+ * disco_disk_remove - remove a disk and free what is cached of it
+ * @disco: the context
+ * @name: the disk
+ *
+ * Return: 0; -EBUSY while somebody has it open or VMs use its pages; -ENOENT
+ * if there is no such disk; -EACCES if the caller may not write to disk/;
+ * -EINVAL for a bad @name; as disco_mount().
+ */
+int disco_disk_remove(struct disco *disco, const char *name);
+
+/**
+ * disco_disk_state_name - word for a state
+ * @state: enum disco_disk_state
+ *
+ * Return: a word such as "ok", or "unknown".
+ */
+const char *disco_disk_state_name(unsigned int state);
 
 /**
  * disco_page_state_name - word for a state
