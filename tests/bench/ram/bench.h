@@ -184,6 +184,7 @@ void bench_read_write(void);
 void bench_punch(void);
 void bench_clone(void);
 void bench_write_after_clone(void);
+void bench_disk(void);
 void bench_metadata(void);
 
 #endif

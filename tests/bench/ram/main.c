@@ -31,6 +31,7 @@ static const struct bench {
 	{ "punch", bench_punch, "give pages back and touch them again" },
 	{ "clone", bench_clone, "FICLONE against a copy" },
 	{ "cow", bench_write_after_clone, "first write to each page of a clone" },
+	{ "disk", bench_disk, "read a cached disk into the memory" },
 	{ "metadata", bench_metadata, "bytes of tables per byte of memory" },
 };
 
