@@ -244,6 +244,21 @@ TEST_F(disk, every_state_is_read_over)
 	close(disk);
 }
 
+/* A zero page alone: there is nothing else that would be unmapped with it. */
+TEST_F(disk, no_mapping_keeps_the_zero_page)
+{
+	int vm = dt_create(&self->fs, "vm", 2 * dt_page);
+	char *at = dt_map(vm, 2 * dt_page), *again = dt_map(vm, 2 * dt_page);
+	int disk = disk_open(&self->fs, "disk", O_RDONLY);
+
+	EXPECT_TRUE(dt_is_zero(at, dt_page));
+	EXPECT_TRUE(dt_is_zero(again, dt_page));
+	ASSERT_EQ(dt_page, pread(disk, at, dt_page, 0));
+	EXPECT_TRUE(all_filled(at, 0, 1));
+	EXPECT_TRUE(all_filled(again, 0, 1));
+	close(disk);
+}
+
 /* What is not a whole aligned page of a VM is copied, and just as right. */
 TEST_F(disk, parts_are_copied)
 {
