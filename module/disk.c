@@ -134,6 +134,12 @@ int disco_disk_retire(struct disco_disk *disk)
 
 static int disk_open(struct inode *inode, struct file *file)
 {
+	/*
+	 * Permissions do not keep root from this, and a monitor that has opened
+	 * its disk would tell the guest that it can write to it.
+	 */
+	if (file->f_mode & FMODE_WRITE)
+		return -EROFS;
 	if (!atomic_inc_unless_negative(&disco_disk(inode)->opens))
 		return -ENOENT;
 	/* Mapping is the same path for both kinds of reads. */

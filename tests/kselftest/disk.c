@@ -478,8 +478,9 @@ TEST_F(disk, nobody_writes)
 
 	EXPECT_ERRNO(ETXTBSY, open(self->path, O_RDWR));
 	EXPECT_ERRNO(ETXTBSY, truncate(self->path, 0));
-	fd = disk_open(&self->fs, "disk", O_RDWR);
-	EXPECT_ERRNO(EINVAL, write(fd, "x", 1));
+	EXPECT_ERRNO(EROFS, open(disk_path(&self->fs, "disk"), O_RDWR));
+	EXPECT_ERRNO(EROFS, open(disk_path(&self->fs, "disk"), O_WRONLY | O_TRUNC));
+	fd = disk_open(&self->fs, "disk", O_RDONLY);
 	EXPECT_ERRNO(EPERM, truncate(disk_path(&self->fs, "disk"), 0));
 	EXPECT_EQ(MAP_FAILED, mmap(NULL, dt_page, PROT_READ, MAP_SHARED, fd, 0));
 	EXPECT_EQ(ENODEV, errno);
