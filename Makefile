@@ -48,6 +48,10 @@ modules_install:
 guest: deps
 	$(MAKE) -C guest
 
+# For guests with several processors, which need Disco's QEMU.
+smp-kernel: deps
+	$(MAKE) -C guest smp-kernel
+
 # Two guests on disco.ko; only what it needs is built.
 demo: userspace guest build/module/release/disco.ko
 	mkdir -p build/demo
@@ -76,6 +80,6 @@ bench-qemu: qemu guest
 clean:
 	rm -rf build
 
-.PHONY: all deps userspace modules module modules_install guest demo tests \
+.PHONY: all deps userspace modules module modules_install guest smp-kernel demo tests \
 	check bench qemu bench-qemu clean
 .DELETE_ON_ERROR:

@@ -110,7 +110,8 @@ static bool have_virtio(const char *devices, unsigned int transitional, unsigned
 
 /*
  * Loads the modules of /modules/list, in its order. A line is a device and the
- * name of a module it needs, to be loaded when the device is there.
+ * name of a module it needs, to be loaded when the device is there. A kernel
+ * that knows no modules has all of it built in.
  */
 static void load_modules(void)
 {
@@ -129,7 +130,7 @@ static void load_modules(void)
 		snprintf(path, sizeof(path), "/modules/%s.ko", name);
 		if ((strcmp(device, "net") || net) && (strcmp(device, "balloon") || balloon)) {
 			fd = open(path, O_RDONLY | O_CLOEXEC);
-			if (fd < 0 || syscall(SYS_finit_module, fd, "", 0) < 0)
+			if (fd < 0 || (syscall(SYS_finit_module, fd, "", 0) < 0 && errno != ENOSYS))
 				die("cannot load %s", path);
 			close(fd);
 		}
