@@ -206,7 +206,7 @@ int disco_check(void *req)
 	check->out_pages = 0;
 	check->out_totals_checked = 0;
 
-	/* A page of a clone in the making lists a user that has no slot yet. */
+	/* Pages of a clone or disk read in the making list users without slot. */
 	percpu_down_write(&disco_sb(sb)->check_lock);
 	err = check_mount(sb, check);
 	percpu_up_write(&disco_sb(sb)->check_lock);

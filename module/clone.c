@@ -91,7 +91,8 @@ loff_t disco_remap_range(struct file *file_in, loff_t pos_in,
 
 	if (remap_flags & ~REMAP_FILE_CAN_SHORTEN)
 		return -EINVAL;
-	if (src == dst || !disco_vm(src) || !disco_vm(dst))
+	/* The other one may be a disk; this operation is ram/'s own. */
+	if (src == dst || file_out->f_op != &disco_ram_fops)
 		return -EINVAL;
 
 	lock_two_nondirectories(src, dst);

@@ -57,7 +57,6 @@
 #include <linux/pagemap.h>
 #include <linux/percpu-rwsem.h>
 #include <linux/percpu_counter.h>
-#include <linux/rwsem.h>
 #include <linux/xarray.h>
 
 #include <linux/disco.h>

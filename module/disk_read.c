@@ -176,24 +176,32 @@ static size_t map_batch(struct disco_disk *disk, struct batch *batch,
 	return (size_t)mapped << PAGE_SHIFT;
 }
 
+/* Copies what is wanted of the page at @pos; the bytes, 0 if that faults. */
+static size_t copy_part(struct disco_disk *disk, struct folio *folio,
+			loff_t pos, struct iov_iter *to)
+{
+	loff_t left = i_size_read(disk->inode) - pos;
+	size_t offset = offset_in_page(pos);
+	size_t bytes = min_t(loff_t, left, PAGE_SIZE - offset);
+
+	disco_disk_count(disk, DISCO_DISK_COPIED, 1);
+	return copy_page_to_iter(folio_page(folio, 0), offset,
+				 min(bytes, iov_iter_count(to)), to);
+}
+
 /* Maps or copies the next part of a batch; the bytes, 0 if that faults. */
 static size_t read_batch(struct disco_disk *disk, struct batch *batch,
 			 loff_t pos, struct iov_iter *to)
 {
 	size_t offset = offset_in_page(pos), bytes;
-	loff_t left = i_size_read(disk->inode) - pos;
 
-	if (!offset && left >= PAGE_SIZE) {
+	if (!offset && i_size_read(disk->inode) - pos >= PAGE_SIZE) {
 		/* The last page of the disk may be cut: it is copied. */
 		bytes = map_batch(disk, batch, to);
 		if (bytes)
 			return bytes;
 	}
-	bytes = min3(iov_iter_count(to), (size_t)PAGE_SIZE - offset,
-		     (size_t)min_t(loff_t, left, PAGE_SIZE));
-	bytes = copy_page_to_iter(folio_page(batch->folios[batch->next], 0),
-				  offset, bytes, to);
-	disco_disk_count(disk, DISCO_DISK_COPIED, 1);
+	bytes = copy_part(disk, batch->folios[batch->next], pos, to);
 	if (offset + bytes == PAGE_SIZE)
 		batch->next++;
 	return bytes;
@@ -210,20 +218,16 @@ static ssize_t read_changed(struct disco_disk *disk, struct kiocb *iocb,
 	if (!folio)
 		return -ENOMEM;
 	while (iov_iter_count(to) && iocb->ki_pos < i_size_read(disk->inode)) {
-		size_t offset = offset_in_page(iocb->ki_pos), bytes, copied;
-		loff_t left = i_size_read(disk->inode) - iocb->ki_pos;
+		size_t bytes;
 
-		err = disco_backing_read(disk, folio, iocb->ki_pos - offset);
+		err = disco_backing_read(disk, folio,
+					 round_down(iocb->ki_pos, PAGE_SIZE));
 		if (err)
 			break;
-		bytes = min3(iov_iter_count(to), (size_t)PAGE_SIZE - offset,
-			     (size_t)min_t(loff_t, left, PAGE_SIZE));
-		copied = copy_page_to_iter(folio_page(folio, 0), offset, bytes,
-					   to);
-		disco_disk_count(disk, DISCO_DISK_COPIED, 1);
-		iocb->ki_pos += copied;
-		done += copied;
-		if (copied < bytes)
+		bytes = copy_part(disk, folio, iocb->ki_pos, to);
+		iocb->ki_pos += bytes;
+		done += bytes;
+		if (!bytes)
 			err = -EFAULT;
 		else if (fatal_signal_pending(current))
 			err = -EINTR;
