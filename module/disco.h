@@ -275,6 +275,7 @@ int disco_vm_zero_partial(struct disco_vm *vm, loff_t start, loff_t end);
 /* slot.c: the life of a page */
 
 struct folio *disco_slot_lock_folio(unsigned long *slot, unsigned long value);
+struct folio *disco_slot_get_folio(struct disco_vm *vm, pgoff_t gfn);
 int disco_slot_get_private(struct disco_vm *vm, pgoff_t gfn,
 			   struct vm_area_struct *vma, unsigned long addr,
 			   struct folio *held, struct folio **foliop);
@@ -409,7 +410,7 @@ int disco_ioctl_copy_in(const struct disco_ioctl_op *op, void *req,
 			const void __user *arg, u32 *size);
 extern const struct file_operations disco_dev_fops;
 
-struct file *disco_get_vm_file(s32 fd, struct disco_vm **vmp);
+struct file *disco_get_vm_file(s32 fd, fmode_t mode, struct disco_vm **vmp);
 int disco_query(void *req);
 int disco_vm_stat(void *req);
 int disco_pmap(void *req);

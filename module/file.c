@@ -43,26 +43,6 @@ static int disco_mmap(struct file *file, struct vm_area_struct *vma)
 	return 0;
 }
 
-/* A page to read from, with a reference and no lock; NULL for a hole. */
-static struct folio *get_for_read(struct disco_vm *vm, pgoff_t gfn)
-{
-	struct folio *folio = NULL;
-	unsigned long *slot, value;
-
-	filemap_invalidate_lock_shared(vm->inode->i_mapping);
-	slot = disco_pmap_slot(vm->pmap, gfn);
-	while (slot && !folio) {
-		value = READ_ONCE(*slot);
-		if (!disco_slot_filled(value))
-			break;
-		folio = disco_slot_lock_folio(slot, value);
-	}
-	filemap_invalidate_unlock_shared(vm->inode->i_mapping);
-	if (folio)
-		folio_unlock(folio);
-	return folio;
-}
-
 /*
  * Copies to user memory with a reference only: the buffer may be a mapping of
  * this very file. The reference keeps the page from being shared or reused.
@@ -83,7 +63,8 @@ static ssize_t disco_read_iter(struct kiocb *iocb, struct iov_iter *to)
 			break;
 		bytes = min3(iov_iter_count(to), (size_t)PAGE_SIZE - offset,
 			     (size_t)(size - iocb->ki_pos));
-		folio = get_for_read(vm, iocb->ki_pos >> PAGE_SHIFT);
+		folio = disco_slot_get_folio(vm,
+					     iocb->ki_pos >> PAGE_SHIFT);
 		if (folio) {
 			copied = copy_page_to_iter(folio_page(folio, 0), offset,
 						   bytes, to);

@@ -33,12 +33,13 @@ int disco_query(void *req)
 /**
  * disco_get_vm_file() - get the VM that a file descriptor names
  * @fd: the descriptor
+ * @mode: what it must be open for: FMODE_READ, FMODE_WRITE or both
  * @vmp: set to the VM
  *
  * Return: the file, which the caller puts, or ERR_PTR: -EBADF if @fd is not
- * open or not readable, -EMEDIUMTYPE if it is not a VM's memory.
+ * open, or not for @mode, -EMEDIUMTYPE if it is not a VM's memory.
  */
-struct file *disco_get_vm_file(s32 fd, struct disco_vm **vmp)
+struct file *disco_get_vm_file(s32 fd, fmode_t mode, struct disco_vm **vmp)
 {
 	struct file *file = fget(fd);
 
@@ -48,7 +49,7 @@ struct file *disco_get_vm_file(s32 fd, struct disco_vm **vmp)
 		fput(file);
 		return ERR_PTR(-EMEDIUMTYPE);
 	}
-	if (!(file->f_mode & FMODE_READ)) {
+	if ((file->f_mode & mode) != mode) {
 		fput(file);
 		return ERR_PTR(-EBADF);
 	}
@@ -112,7 +113,7 @@ int disco_vm_stat(void *req)
 	u64 private;
 	int err = 0;
 
-	file = disco_get_vm_file(stat->vm_fd, &vm);
+	file = disco_get_vm_file(stat->vm_fd, FMODE_READ, &vm);
 	if (IS_ERR(file))
 		return PTR_ERR(file);
 	private = percpu_counter_sum_positive(&vm->nr_private) << PAGE_SHIFT;
@@ -188,7 +189,7 @@ int disco_pmap(void *req)
 		return -EINVAL;
 	if (check_add_overflow(pmap->gfn, (u64)pmap->nr, &last))
 		return -EOVERFLOW;
-	file = disco_get_vm_file(pmap->vm_fd, &vm);
+	file = disco_get_vm_file(pmap->vm_fd, FMODE_READ, &vm);
 	if (IS_ERR(file))
 		return PTR_ERR(file);
 	end = disco_vm_pages(vm);

@@ -12,9 +12,18 @@ struct share_run {
 	long dst_copied;
 };
 
-/* Private to shared; @folio is locked. False if somebody has it pinned. */
-static bool make_shared(struct disco_vm *vm, pgoff_t gfn, unsigned long *slot,
-			struct folio *folio)
+/**
+ * disco_slot_make_shared() - private to shared
+ * @vm: the VM
+ * @gfn: its gfn
+ * @slot: its slot
+ * @folio: its page, locked
+ *
+ * Context: the caller counts the VM's pages.
+ * Return: false if somebody has the page pinned.
+ */
+bool disco_slot_make_shared(struct disco_vm *vm, pgoff_t gfn,
+			    unsigned long *slot, struct folio *folio)
 {
 	/* Unmapped and flushed first: only then the count means something. */
 	if (folio_mapped(folio))
@@ -27,6 +36,26 @@ static bool make_shared(struct disco_vm *vm, pgoff_t gfn, unsigned long *slot,
 	folio_ref_unfreeze(folio, 1);
 	disco_count_page(DISCO_private_to_shared, vm, gfn, folio);
 	return true;
+}
+
+/**
+ * disco_slot_list_user() - make a VM a user of a page, before its slot is set
+ * @vm: the VM
+ * @gfn: its gfn
+ * @folio: the page, locked
+ *
+ * The slot's reference is the caller's to take.
+ *
+ * Return: 0; -ENOMEM; -EMLINK.
+ */
+int disco_slot_list_user(struct disco_vm *vm, pgoff_t gfn, struct folio *folio)
+{
+	int err = disco_memmap_add(folio, disco_user(vm, gfn));
+
+	if (err)
+		disco_refuse(err == -EMLINK ? DISCO_refused_users_full :
+					      DISCO_refused_nomem, vm, gfn);
+	return err;
 }
 
 /* A page of its own for @dst, with the contents of @src's. */
@@ -58,14 +87,12 @@ static int share_slot(struct disco_vm *src, pgoff_t gfn, unsigned long *slot,
 
 	folio_lock(folio);
 	if (disco_slot_state(value) == DISCO_PAGE_PRIVATE) {
-		if (!make_shared(src, gfn, slot, folio))
+		if (!disco_slot_make_shared(src, gfn, slot, folio))
 			goto unlock;
 		run->src_became_shared++;
 	}
-	ret = disco_memmap_add(folio, disco_user(dst, gfn));
+	ret = disco_slot_list_user(dst, gfn, folio);
 	if (ret) {
-		disco_refuse(ret == -EMLINK ? DISCO_refused_users_full :
-					      DISCO_refused_nomem, dst, gfn);
 		ret = ret == -EMLINK ? 0 : ret;
 		goto unlock;
 	}
@@ -139,7 +166,6 @@ static bool enter_cached(struct disco_vm *vm, pgoff_t gfn, struct folio *folio)
 {
 	struct disco_disk *disk;
 	bool first, ok = false;
-	int err;
 
 	folio_lock(folio);
 	/* Dropped from the cache since the reader found it. */
@@ -151,12 +177,8 @@ static bool enter_cached(struct disco_vm *vm, pgoff_t gfn, struct folio *folio)
 		disco_refuse(DISCO_refused_limit, vm, gfn);
 		goto unlock;
 	}
-	err = disco_memmap_add(folio, disco_user(vm, gfn));
-	if (err) {
-		disco_refuse(err == -EMLINK ? DISCO_refused_users_full :
-					      DISCO_refused_nomem, vm, gfn);
+	if (disco_slot_list_user(vm, gfn, folio))
 		goto unlock;
-	}
 	folio_get(folio);
 	if (first)
 		disco_disk_count(disk, DISCO_DISK_USED, 1);
@@ -191,6 +213,28 @@ static bool cached_into_empty(struct disco_vm *vm, pgoff_t gfn,
 	return true;
 }
 
+/**
+ * disco_slot_replace_shared() - shared to shared, another page
+ * @vm: the VM
+ * @gfn: its gfn
+ * @slot: its slot
+ * @old: its page, locked, with a reference of the caller's
+ * @folio: the new page, which lists the VM as user
+ * @transition: what to count
+ */
+void disco_slot_replace_shared(struct disco_vm *vm, pgoff_t gfn,
+			       unsigned long *slot, struct folio *old,
+			       struct folio *folio,
+			       enum disco_counter transition)
+{
+	disco_slot_set(slot, disco_slot_value(folio, DISCO_PAGE_SHARED));
+	/* Other users' PTEs may be all there is; we cannot tell. */
+	if (folio_mapped(old))
+		disco_vm_zap(vm, gfn, 1);
+	disco_slot_leave(vm, gfn, old);
+	disco_count_page(transition, vm, gfn, folio);
+}
+
 /*
  * The page of @old, which is locked and referenced, is what a DMA would write
  * over. Refused for a private page that somebody has pinned: he would go on
@@ -203,12 +247,8 @@ static bool cached_for_filled(struct disco_vm *vm, pgoff_t gfn,
 	unsigned long value = disco_slot_value(folio, DISCO_PAGE_SHARED);
 
 	if (disco_slot_state(READ_ONCE(*slot)) == DISCO_PAGE_SHARED) {
-		disco_slot_set(slot, value);
-		/* Other users' PTEs may be all there is; we cannot tell. */
-		if (folio_mapped(old))
-			disco_vm_zap(vm, gfn, 1);
-		disco_slot_leave(vm, gfn, old);
-		disco_count_page(DISCO_shared_to_shared, vm, gfn, folio);
+		disco_slot_replace_shared(vm, gfn, slot, old, folio,
+					  DISCO_shared_to_shared);
 		return true;
 	}
 

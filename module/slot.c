@@ -48,6 +48,35 @@ put:
 	return NULL;
 }
 
+/**
+ * disco_slot_get_folio() - get a page to read from
+ * @vm: the VM
+ * @gfn: which page
+ *
+ * A page with a reference may change, but is not shared or taken over.
+ *
+ * Context: may sleep; takes @vm's invalidate_lock shared.
+ * Return: the folio, not locked, with a reference, or NULL for a hole.
+ */
+struct folio *disco_slot_get_folio(struct disco_vm *vm, pgoff_t gfn)
+{
+	struct folio *folio = NULL;
+	unsigned long *slot, value;
+
+	filemap_invalidate_lock_shared(vm->inode->i_mapping);
+	slot = disco_pmap_slot(vm->pmap, gfn);
+	while (slot && !folio) {
+		value = READ_ONCE(*slot);
+		if (!disco_slot_filled(value))
+			break;
+		folio = disco_slot_lock_folio(slot, value);
+	}
+	filemap_invalidate_unlock_shared(vm->inode->i_mapping);
+	if (folio)
+		folio_unlock(folio);
+	return folio;
+}
+
 /*
  * Hole or zero to private. @folio is locked before others can find it, so the
  * caller gets it locked and with a reference of its own.

@@ -40,4 +40,12 @@ static inline void disco_slot_leave(struct disco_vm *vm, pgoff_t gfn,
 	disco_folio_free(vm, folio);
 }
 
+bool disco_slot_make_shared(struct disco_vm *vm, pgoff_t gfn,
+			    unsigned long *slot, struct folio *folio);
+int disco_slot_list_user(struct disco_vm *vm, pgoff_t gfn, struct folio *folio);
+void disco_slot_replace_shared(struct disco_vm *vm, pgoff_t gfn,
+			       unsigned long *slot, struct folio *old,
+			       struct folio *folio,
+			       enum disco_counter transition);
+
 #endif /* _DISCO_SLOT_H */

@@ -228,14 +228,11 @@ struct file *disco_vcpu_open(void *req)
 	    !create->nr_indices ||
 	    create->nr_indices > DISCO_L2TLB_MAX_INDICES)
 		return ERR_PTR(-EINVAL);
-	vm_file = disco_get_vm_file(create->vm_fd, &vm);
+	/* Who may only look at a VM takes no numbers from its monitor. */
+	vm_file = disco_get_vm_file(create->vm_fd, FMODE_READ | FMODE_WRITE,
+				    &vm);
 	if (IS_ERR(vm_file))
 		return vm_file;
-	/* Who may only look at a VM takes no numbers from its monitor. */
-	if (!(vm_file->f_mode & FMODE_WRITE)) {
-		err = -EBADF;
-		goto err_vm;
-	}
 	vcpu = alloc_vcpu(create);
 	if (IS_ERR(vcpu)) {
 		err = PTR_ERR(vcpu);
@@ -313,7 +310,7 @@ int disco_vcpu_stat(void *req)
 
 	if (stat->__reserved)
 		return -EINVAL;
-	file = disco_get_vm_file(stat->vm_fd, &vm);
+	file = disco_get_vm_file(stat->vm_fd, FMODE_READ, &vm);
 	if (IS_ERR(file))
 		return PTR_ERR(file);
 	mutex_lock(&vm->vcpus_lock);
@@ -400,7 +397,7 @@ int disco_vcpu_dump(void *req)
 
 	if (dump->nr < DISCO_L2TLB_WAYS)
 		return -EINVAL;
-	file = disco_get_vm_file(dump->vm_fd, &vm);
+	file = disco_get_vm_file(dump->vm_fd, FMODE_READ, &vm);
 	if (IS_ERR(file))
 		return PTR_ERR(file);
 	user = u64_to_user_ptr(dump->entries);
