@@ -57,21 +57,6 @@ static int make_backing(const char *path, off_t size)
 	return fd;
 }
 
-static int disk_add(const struct dt_fs *fs, const char *name, int backing,
-		    uint64_t max)
-{
-	int root = open(fs->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC), ret;
-	struct disco_disk_add add = {
-		.size = sizeof(add), .mount_fd = root, .backing_fd = backing,
-		.name = (uintptr_t)name, .name_len = strlen(name),
-		.mode = 0444, .max_bytes = max,
-	};
-
-	ret = ioctl(fs->control, DISCO_DISK_ADD, &add);
-	close(root);
-	return ret;
-}
-
 static struct disco_disk_stat disk_stat(const struct dt_fs *fs, int fd)
 {
 	struct disco_disk_stat stat = { .size = sizeof(stat), .disk_fd = fd };
@@ -113,7 +98,7 @@ FIXTURE_SETUP(disk)
 	snprintf(self->path, sizeof(self->path), "%s.%d", variant->backing,
 		 getpid());
 	self->backing = make_backing(self->path, SIZE);
-	ASSERT_OK(disk_add(&self->fs, "disk", self->backing, 0));
+	ASSERT_OK(dt_disk_add(&self->fs, "disk", self->backing, 0));
 }
 
 FIXTURE_TEARDOWN(disk)
@@ -385,7 +370,7 @@ TEST_F(disk, cut_page)
 
 	snprintf(path, sizeof(path), "%s.cut", self->path);
 	backing = make_backing(path, dt_page + 700);
-	ASSERT_OK(disk_add(&self->fs, "cut", backing, 0));
+	ASSERT_OK(dt_disk_add(&self->fs, "cut", backing, 0));
 	disk = disk_open(&self->fs, "cut", O_RDONLY);
 	memset(at, 9, 2 * dt_page);
 	EXPECT_EQ(dt_page + 700, lseek(disk, 0, SEEK_END));
@@ -458,7 +443,7 @@ TEST_F(disk, remove)
 	close(disk);
 
 	strcpy(to, disk_path(&self->fs, "other"));
-	ASSERT_OK(disk_add(&self->fs, "third", self->backing, 0));
+	ASSERT_OK(dt_disk_add(&self->fs, "third", self->backing, 0));
 	EXPECT_ERRNO(EEXIST, rename(disk_path(&self->fs, "third"),
 				    "/mnt/disk/disk/disk"));
 	EXPECT_ERRNO(EPERM, rename(disk_path(&self->fs, "third"),
@@ -488,7 +473,7 @@ TEST_F(disk, nobody_writes)
 	ASSERT_OK(unlink(disk_path(&self->fs, "disk")));
 	fd = open(self->path, O_RDWR);
 	EXPECT_GE(fd, 0);
-	EXPECT_ERRNO(ETXTBSY, disk_add(&self->fs, "disk", self->backing, 0));
+	EXPECT_ERRNO(ETXTBSY, dt_disk_add(&self->fs, "disk", self->backing, 0));
 	close(fd);
 	EXPECT_ERRNO(EACCES, open(disk_path(&self->fs, "new"),
 				  O_CREAT | O_RDWR, 0600));
@@ -579,7 +564,7 @@ TEST_F(disk, cache_is_dropped)
 
 	snprintf(path, sizeof(path), "%s.big", self->path);
 	backing = make_backing(path, big);
-	ASSERT_OK(disk_add(&self->fs, "big", backing, 512 * dt_page));
+	ASSERT_OK(dt_disk_add(&self->fs, "big", backing, 512 * dt_page));
 	disk = disk_open(&self->fs, "big", O_RDONLY);
 	EXPECT_EQ(512 * dt_page, disk_stat(&self->fs, disk).out_max_bytes);
 	for (int i = 0; i < 3; i++) {
@@ -644,11 +629,11 @@ TEST_F(device, must_be_read_only)
 
 	if (!loop_open(&loop, false))
 		SKIP(_exit(255), "this kernel has no loop devices");
-	EXPECT_ERRNO(ETXTBSY, disk_add(&self->fs, "disk", loop.fd, 0));
+	EXPECT_ERRNO(ETXTBSY, dt_disk_add(&self->fs, "disk", loop.fd, 0));
 	loop_close(&loop);
 
 	loop_open(&loop, true);
-	ASSERT_OK(disk_add(&self->fs, "disk", loop.fd, 0));
+	ASSERT_OK(dt_disk_add(&self->fs, "disk", loop.fd, 0));
 	disk = disk_open(&self->fs, "disk", O_RDONLY);
 	ASSERT_EQ(SIZE, pread(disk, at, SIZE, 0));
 	EXPECT_TRUE(all_filled(at, 0, PAGES));
@@ -671,7 +656,7 @@ TEST_F(device, changes)
 
 	if (!loop_open(&loop, true))
 		SKIP(_exit(255), "this kernel has no loop devices");
-	ASSERT_OK(disk_add(&self->fs, "disk", loop.fd, 0));
+	ASSERT_OK(dt_disk_add(&self->fs, "disk", loop.fd, 0));
 	disk = disk_open(&self->fs, "disk", O_RDONLY);
 	ASSERT_EQ(8 * dt_page, pread(disk, at, 8 * dt_page, 0));
 	ASSERT_OK(ftruncate(loop.file, SIZE / 2));
@@ -709,7 +694,7 @@ TEST_F(small, limit)
 
 	snprintf(path, sizeof(path), DIRECT ".%d", getpid());
 	backing = make_backing(path, SIZE);
-	ASSERT_OK(disk_add(&self->fs, "disk", backing, 0));
+	ASSERT_OK(dt_disk_add(&self->fs, "disk", backing, 0));
 	disk = disk_open(&self->fs, "disk", O_RDONLY);
 	ASSERT_EQ(room * dt_page, pread(disk, at, room * dt_page, 0));
 	ASSERT_EQ(room * dt_page,

@@ -255,6 +255,22 @@ int dt_clone(int to, int from)
 	return ioctl(to, FICLONE, from);
 }
 
+/** dt_disk_add() - DISCO_DISK_ADD; returns what it does */
+int dt_disk_add(const struct dt_fs *fs, const char *name, int backing,
+		uint64_t max)
+{
+	int root = open(fs->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC), ret;
+	struct disco_disk_add add = {
+		.size = sizeof(add), .mount_fd = root, .backing_fd = backing,
+		.name = (uintptr_t)name, .name_len = strlen(name),
+		.mode = 0444, .max_bytes = max,
+	};
+
+	ret = ioctl(fs->control, DISCO_DISK_ADD, &add);
+	close(root);
+	return ret;
+}
+
 /** dt_vcpu() - make VCPU @vcpu of @vm, on this node, with 32 indices */
 int dt_vcpu(const struct dt_fs *fs, int vm, uint32_t vcpu, uint32_t nr_entries)
 {

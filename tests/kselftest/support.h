@@ -60,6 +60,10 @@ void dt_unmap(void *at, size_t size);
 int dt_punch(int fd, off_t offset, off_t length);
 int dt_clone(int to, int from);
 
+/* A disk that all may read; removed by the test, or with the mount. */
+int dt_disk_add(const struct dt_fs *fs, const char *name, int backing,
+		uint64_t max);
+
 /* A VCPU's file, closed by dt_fs_close() at the latest, and its table. */
 int dt_vcpu(const struct dt_fs *fs, int vm, uint32_t vcpu, uint32_t nr_entries);
 
