@@ -11,7 +11,8 @@
 
 /*
  * One page of one VM changed its state: struct disco_pmap_entry.state. From
- * shared to shared is a page of a disk in place of one that was shared before.
+ * shared to shared is a page of a disk, or in a merge an equal page, in place
+ * of one that was shared before.
  */
 #define DISCO_TRANSITIONS(X)		\
 	X(hole_to_zero)			\
@@ -24,6 +25,7 @@
 	X(private_to_shared)		\
 	X(shared_to_hole)		\
 	X(shared_to_shared)		\
+	X(shared_to_shared_merge)	\
 	X(shared_to_private_copy)	\
 	X(shared_to_private_reuse)
 
@@ -33,8 +35,9 @@
  * limit		the mount's size= was reached
  * nomem		the kernel or the memory cgroup had no page
  * pinned		a page with references beyond ours was copied, not shared
- *			or replaced
- * users_full		a page had as many users as its list can hold: copied
+ *			or replaced, or was not merged
+ * users_full		a page had as many users as its list can hold: copied, or
+ *			not merged
  * ids			all VM numbers are in use
  */
 #define DISCO_REFUSALS(X)		\

@@ -17,12 +17,12 @@
  * Locks, in this order:
  *
  *	inode lock			size, and who clones or punches
- *	disco_sb.check_lock		clone, read of a disk: shared; consistency
- *					check: exclusive
+ *	disco_sb.check_lock		clone, read of a disk, merge: shared;
+ *					consistency check: exclusive
  *	mmap_lock or VMA lock
  *	mapping->invalidate_lock	faults, queries, read of a disk: shared;
- *					truncate, punch, clone (both files),
- *					check: exclusive
+ *					truncate, punch, clone and merge (both
+ *					files), check: exclusive
  *	disco_vm.slot_locks[]		hole and zero slots
  *	folio lock			filled slots, and the folio's users
  *	mapping->i_mmap_rwsem		inside disco_vm_zap()
@@ -181,8 +181,8 @@ size_t disco_memmap_bytes(struct folio *folio);
  * @uid: owner of ram/ and disk/ at mount (uid=)
  * @gid: group of ram/ and disk/ at mount (gid=)
  * @disk_dir: disk/
- * @check_lock: held exclusive by the consistency check, shared by clone and by
- *	reads of disks, whose pages list a user that is not in a pmap yet
+ * @check_lock: held exclusive by the consistency check, shared by clone, merge
+ *	and reads of disks, whose pages list a user that is not in a pmap yet
  */
 struct disco_sb {
 	struct percpu_counter used;
@@ -213,6 +213,8 @@ static inline struct disco_sb *disco_sb(struct super_block *sb)
  * @nr_private: slots in state private
  * @nr_shared: slots in state shared
  * @views: nodes whose view was ever mapped; only set
+ * @no_merge: FS_NOCOW_FL of the file; changes with invalidate_lock held
+ *	exclusive
  * @rcu: delays freeing for disco_vm_find()
  * @vcpus_lock: protects @vcpus
  * @vcpus: its VCPUs, listed by vcpu.c
@@ -225,6 +227,7 @@ struct disco_vm {
 	struct percpu_counter nr_private;
 	struct percpu_counter nr_shared;
 	nodemask_t views;
+	bool no_merge;
 	struct rcu_head rcu;
 	/* A leaf, and never held where user memory is touched. */
 	struct mutex vcpus_lock;
@@ -290,6 +293,10 @@ int disco_slot_share(struct disco_vm *src, pgoff_t gfn, unsigned long *slot,
 		     unsigned long *dst_slot);
 unsigned int disco_slot_map_cached(struct disco_vm *vm, pgoff_t gfn,
 				   struct folio **folios, unsigned int nr);
+
+/* merge.c: equal pages of two VMs */
+
+int disco_merge(void *req);
 
 /* page.c: machine pages */
 

@@ -5,6 +5,7 @@
  */
 #include <linux/blk_types.h>
 #include <linux/dcache.h>
+#include <linux/fileattr.h>
 
 #include "disco.h"
 
@@ -80,9 +81,35 @@ int disco_setattr(struct mnt_idmap *idmap, struct dentry *dentry,
 	return 0;
 }
 
+static int disco_fileattr_get(struct dentry *dentry, struct fileattr *fa)
+{
+	struct disco_vm *vm = disco_vm(d_inode(dentry));
+
+	fileattr_fill_flags(fa, READ_ONCE(vm->no_merge) ? FS_NOCOW_FL : 0);
+	return 0;
+}
+
+/* chattr +C, and the like: keeps a VM's pages out of DISCO_MERGE. */
+static int disco_fileattr_set(struct mnt_idmap *idmap, struct dentry *dentry,
+			      struct fileattr *fa)
+{
+	struct inode *inode = d_inode(dentry);
+
+	if (fileattr_has_fsx(fa) || fa->flags & ~FS_NOCOW_FL)
+		return -EOPNOTSUPP;
+	/* No merge is under way once this has returned. */
+	filemap_invalidate_lock(inode->i_mapping);
+	WRITE_ONCE(disco_vm(inode)->no_merge, fa->flags & FS_NOCOW_FL);
+	filemap_invalidate_unlock(inode->i_mapping);
+	inode_set_ctime_current(inode);
+	return 0;
+}
+
 static const struct inode_operations disco_ram_file_iops = {
 	.setattr	= disco_setattr,
 	.getattr	= disco_getattr,
+	.fileattr_get	= disco_fileattr_get,
+	.fileattr_set	= disco_fileattr_set,
 };
 
 static const struct address_space_operations disco_aops = {

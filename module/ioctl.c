@@ -27,6 +27,7 @@ union disco_request {
 	struct disco_vcpu_dump vcpu_dump;
 	struct disco_disk_add disk_add;
 	struct disco_disk_stat disk_stat;
+	struct disco_merge merge;
 };
 
 #define ROW(_cmd, _struct, _last, _flags, ...)				\
@@ -67,6 +68,7 @@ static const struct disco_ioctl_op disco_ioctl_ops[] = {
 	    .execute = disco_disk_add, .silent = true),
 	OP(DISK_STAT, disco_disk_stat, struct disco_disk_stat, out_errors, 0,
 	   false),
+	OP(MERGE, disco_merge, struct disco_merge, __reserved, 0, false),
 };
 
 /**

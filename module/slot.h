@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * How slots change, for slot.c and share.c.
+ * How slots change, for slot.c, share.c and merge.c.
  */
 #ifndef _DISCO_SLOT_H
 #define _DISCO_SLOT_H

@@ -181,6 +181,26 @@ static void act_clone(struct thread *t, int vm, uint64_t page)
 		not_ok("clone: %s", strerror(errno));
 }
 
+/* Pages at the same place hold the same, or zeros, or are half written. */
+static void act_merge(struct thread *t, int vm, uint64_t page)
+{
+	struct disco_merge merge = {
+		.size = sizeof(merge),
+		.vm_fd = vms[vm], .gfn = page,
+		.other_fd = vms[below(t, VMS)], .other_gfn = page,
+		.nr = PAGES,
+	};
+
+	if (ioctl(fs.control, DISCO_MERGE, &merge)) {
+		if (errno != ENXIO)
+			not_ok("DISCO_MERGE: %s", strerror(errno));
+		return;
+	}
+	if (merge.out_freed > 2 * (merge.out_merged + merge.out_zeros))
+		not_ok("DISCO_MERGE: %u of %u freed", merge.out_freed,
+		       merge.out_nr);
+}
+
 static void act_truncate(struct thread *t, int vm, uint64_t page)
 {
 	if (below(t, 4))
@@ -321,6 +341,7 @@ static const struct {
 	{ "readinto", act_read_into, 6 },
 	{ "punch", act_punch, 8 },
 	{ "clone", act_clone, 5 },
+	{ "merge", act_merge, 4 },
 	{ "truncate", act_truncate, 4 },
 	{ "seek", act_seek, 3 },
 	{ "forget", act_forget, 3 },

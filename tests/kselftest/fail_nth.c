@@ -458,6 +458,34 @@ FIXTURE_VARIANT_ADD(fail, clone) {
 	act_clone, did_clone, .keeps_vm = true, .least = 3,
 };
 
+/* Page 3 has two users; a third one needs a list. */
+static int act_merge(FIXTURE_DATA(fail) *self)
+{
+	struct disco_merge merge = {
+		.size = sizeof(merge),
+		.vm_fd = self->vm, .gfn = 3,
+		.other_fd = self->vm, .other_gfn = 6, .nr = 1,
+	};
+
+	dt_fill(self->at + 6 * dt_page, 1, 3);
+	if (!ioctl(self->fs.control, DISCO_MERGE, &merge))
+		return 0;
+	if (dt_punch(self->vm, 6 * dt_page, dt_page))
+		dt_die("punch");
+	return -1;
+}
+
+static bool did_merge(FIXTURE_DATA(fail) *self)
+{
+	bool did = dt_pmap(&self->fs, self->vm, 6).pfn == self->pfn;
+
+	return did && !dt_punch(self->vm, 6 * dt_page, dt_page);
+}
+
+FIXTURE_VARIANT_ADD(fail, merge) {
+	act_merge, did_merge, .keeps_vm = true, .least = 2,
+};
+
 static int act_shrink(FIXTURE_DATA(fail) *self)
 {
 	return ftruncate(self->vm, 2 * dt_page + 1);

@@ -105,21 +105,15 @@ static long traced(const char *word, const char *other)
 static void read_disk(struct __test_metadata *_metadata, struct dt_fs *fs,
 		      char *at)
 {
-	struct disco_disk_add add = {
-		.size = sizeof(add), .name = (uintptr_t)"disk", .name_len = 4,
-		.mode = 0444,
-	};
 	char path[64];
 	int disk, fd;
 
 	fd = open("/mnt/backing", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	ASSERT_OK(ftruncate(fd, 2 * dt_page));
 	close(fd);
-	add.backing_fd = open("/mnt/backing", O_RDONLY | O_CLOEXEC);
-	add.mount_fd = open(fs->root, O_RDONLY | O_CLOEXEC);
-	ASSERT_OK(ioctl(fs->control, DISCO_DISK_ADD, &add));
-	close(add.backing_fd);
-	close(add.mount_fd);
+	fd = open("/mnt/backing", O_RDONLY | O_CLOEXEC);
+	ASSERT_OK(dt_disk_add(fs, "disk", fd, 0));
+	close(fd);
 	snprintf(path, sizeof(path), "%s/disk/disk", fs->root);
 	disk = open(path, O_RDONLY | O_CLOEXEC);
 	dt_touch(at, false);
@@ -135,6 +129,9 @@ static void everything(struct __test_metadata *_metadata, struct dt_fs *fs)
 	int other = dt_create(fs, "other", 0);
 	char *at = dt_map(vm, 2 * SIZE), *at_other = dt_map(other, 2 * SIZE);
 	struct iovec page = { at + 3 * dt_page, dt_page };
+	struct disco_merge merge = {
+		.size = sizeof(merge), .vm_fd = vm, .other_fd = other, .nr = 1,
+	};
 	int pipe_fds[2];
 
 	dt_touch(at, false);			/* hole to zero */
@@ -150,6 +147,7 @@ static void everything(struct __test_metadata *_metadata, struct dt_fs *fs)
 	close(pipe_fds[1]);
 	at[0] = 2;				/* copy */
 	at_other[0] = 2;			/* reuse */
+	ASSERT_OK(ioctl(fs->control, DISCO_MERGE, &merge));
 	ASSERT_OK(dt_punch(other, 4 * dt_page, dt_page));
 	read_disk(_metadata, fs, at + 6 * dt_page);
 	/* The mount's limit of eight pages. */

@@ -15,7 +15,7 @@
 
 #define PAGES 8
 #define ROOM 4096
-#define LAST_CMD DISCO_CMD_DISK_STAT
+#define LAST_CMD DISCO_CMD_MERGE
 
 /* A request with room behind it, for sizes that the module does not know. */
 union request {
@@ -30,6 +30,7 @@ union request {
 	struct disco_vcpu_dump vcpu_dump;
 	struct disco_disk_add disk_add;
 	struct disco_disk_stat disk_stat;
+	struct disco_merge merge;
 	unsigned char bytes[2 * ROOM];
 };
 
@@ -143,6 +144,16 @@ FIXTURE_VARIANT_ADD(uapi, disk_stat) {
 	.fd_at = offsetof(struct disco_disk_stat, disk_fd),
 };
 
+/* merge.c does the same for the other descriptor. */
+FIXTURE_VARIANT_ADD(uapi, merge) {
+	.command = DISCO_MERGE,
+	.size = sizeof(struct disco_merge),
+	.flags_at = offsetof(struct disco_merge, flags),
+	.fd_at = offsetof(struct disco_merge, vm_fd),
+	.reserved_at = { offsetof(struct disco_merge, __reserved) },
+	.writes = true,
+};
+
 /* Each disk that is added needs a name of its own. */
 static void next_name(FIXTURE_DATA(uapi) *self)
 {
@@ -163,18 +174,6 @@ static int make_backing(void)
 	if (fd < 0)
 		dt_die("open /mnt/backing");
 	return fd;
-}
-
-static void add_disk(FIXTURE_DATA(uapi) *self)
-{
-	struct disco_disk_add add = {
-		.size = sizeof(add), .mount_fd = self->vm,
-		.backing_fd = self->backing, .name = (uintptr_t)"disk",
-		.name_len = 4, .mode = 0444,
-	};
-
-	if (ioctl(self->fs.control, DISCO_DISK_ADD, &add))
-		dt_die("DISCO_DISK_ADD");
 }
 
 static int open_disk(FIXTURE_DATA(uapi) *self, int flags)
@@ -261,6 +260,17 @@ static void valid(FIXTURE_DATA(uapi) *self, const FIXTURE_VARIANT(uapi) *variant
 		r->disk_stat.flags = 0;
 		r->disk_stat.disk_fd = self->disk;
 		break;
+	case DISCO_MERGE:
+		/* Pages that differ. */
+		memset(r, 0xee, sizeof(r->merge));
+		r->merge.flags = 0;
+		r->merge.vm_fd = self->vm;
+		r->merge.other_fd = self->vm;
+		r->merge.gfn = 0;
+		r->merge.other_gfn = 2;
+		r->merge.nr = 1;
+		r->merge.__reserved = 0;
+		break;
 	}
 	r->size = variant->size;
 }
@@ -305,7 +315,8 @@ FIXTURE_SETUP(uapi)
 	self->backing = make_backing();
 	self->disk = -1;
 	if (variant->command == DISCO_DISK_STAT) {
-		add_disk(self);
+		if (dt_disk_add(&self->fs, "disk", self->backing, 0))
+			dt_die("DISCO_DISK_ADD");
 		self->disk = open_disk(self, O_RDONLY);
 	}
 	valid(self, variant);
@@ -583,6 +594,7 @@ TEST_F(device, query)
 	EXPECT_TRUE(query.out_features & DISCO_FEATURE_CLONE);
 	EXPECT_TRUE(query.out_features & DISCO_FEATURE_VCPU);
 	EXPECT_TRUE(query.out_features & DISCO_FEATURE_VIEWS);
+	EXPECT_TRUE(query.out_features & DISCO_FEATURE_MERGE);
 	EXPECT_EQ((1ULL << 32) - 1, query.out_max_gfn);
 	EXPECT_NE(0, query.out_version[0]);
 	EXPECT_NE(NULL, memchr(query.out_version, 0,

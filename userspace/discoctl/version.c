@@ -21,6 +21,7 @@ static const struct {
 	{ DISCO_FEATURE_VCPU, "vcpu" },
 	{ DISCO_FEATURE_VIEWS, "views" },
 	{ DISCO_FEATURE_DISK, "disk" },
+	{ DISCO_FEATURE_MERGE, "merge" },
 };
 
 static struct json_object *module_json(const struct disco_query *query)

@@ -86,7 +86,8 @@ PUBLIC void disco_vm_names_free(char **names, size_t nr)
 	name_list_free(&list);
 }
 
-static int open_file(struct disco *disco, const char *ram, const char *name)
+static int open_file(struct disco *disco, const char *ram, const char *name,
+		     int mode)
 {
 	struct stat st;
 	char *path;
@@ -95,24 +96,28 @@ static int open_file(struct disco *disco, const char *ram, const char *name)
 
 	if (asprintf(&path, "%s/%s", ram, name) < 0)
 		return disco_oom(disco);
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	fd = open(path, mode | O_CLOEXEC | O_NOFOLLOW);
 	err = errno;
 	free(path);
 	if (fd < 0 && err == ENOENT)
 		return disco_fail(disco, err, "no VM %s in %s", name, ram);
-	if (fd < 0)
-		return disco_fail(disco, err, "cannot open VM %s in %s: %s",
-				  name, ram, strerror(err));
-	if (!fstat(fd, &st) && S_ISDIR(st.st_mode)) {
-		close(fd);
+	/* What open() for writing says of a folder. */
+	if (fd < 0 && err != EISDIR)
+		return disco_fail(disco, err, "cannot open VM %s in %s%s: %s",
+				  name, ram,
+				  mode == O_RDWR ? " for writing" : "",
+				  strerror(err));
+	if (fd < 0 || (!fstat(fd, &st) && S_ISDIR(st.st_mode))) {
+		if (fd >= 0)
+			close(fd);
 		return disco_fail(disco, EISDIR, "%s in %s is a folder, not a VM",
 				  name, ram);
 	}
 	return fd;
 }
 
-PUBLIC int disco_vm_open(struct disco *disco, const char *name,
-			 struct disco_vm **out)
+static int open_vm(struct disco *disco, const char *name, int mode,
+		   struct disco_vm **out)
 {
 	const char *relative;
 	struct disco_vm *vm;
@@ -139,7 +144,7 @@ PUBLIC int disco_vm_open(struct disco *disco, const char *name,
 		ret = disco_oom(disco);
 		goto free_vm;
 	}
-	vm->fd = open_file(disco, ram, relative);
+	vm->fd = open_file(disco, ram, relative, mode);
 	if (vm->fd < 0) {
 		ret = vm->fd;
 		goto free_name;
@@ -155,6 +160,18 @@ free_vm:
 free_ram:
 	free(ram);
 	return ret;
+}
+
+PUBLIC int disco_vm_open(struct disco *disco, const char *name,
+			 struct disco_vm **out)
+{
+	return open_vm(disco, name, O_RDONLY, out);
+}
+
+PUBLIC int disco_vm_open_writable(struct disco *disco, const char *name,
+				  struct disco_vm **out)
+{
+	return open_vm(disco, name, O_RDWR, out);
 }
 
 PUBLIC void disco_vm_close(struct disco_vm *vm)
@@ -181,4 +198,20 @@ PUBLIC int disco_vm_stat(struct disco_vm *vm, struct disco_vm_stat *stat)
 	stat->vm_fd = vm->fd;
 	return disco_request(vm->disco, DISCO_VM_STAT, stat,
 			     "statistics of VM %s", vm->name);
+}
+
+PUBLIC int disco_merge(struct disco_vm *vm, struct disco_vm *other,
+		       struct disco_merge *merge)
+{
+	int ret;
+
+	merge->vm_fd = vm->fd;
+	merge->other_fd = other->fd;
+	ret = disco_request(vm->disco, DISCO_MERGE, merge,
+			    "merge of VM %s and VM %s", vm->name, other->name);
+	if (ret == -EACCES)
+		ret = disco_fail(vm->disco, EACCES,
+				 "VM %s or VM %s takes no part in merging (its file has the attribute C, see chattr)",
+				 vm->name, other->name);
+	return ret;
 }

@@ -64,6 +64,7 @@ enum {
 	DISCO_CMD_VCPU_DUMP,
 	DISCO_CMD_DISK_ADD,
 	DISCO_CMD_DISK_STAT,
+	DISCO_CMD_MERGE,
 };
 
 /**
@@ -95,6 +96,12 @@ enum {
  * memory maps the page instead of copying it
  */
 #define DISCO_FEATURE_DISK (1ULL << 3)
+
+/**
+ * DISCO_FEATURE_MERGE - there is DISCO_MERGE, and FS_IOC_SETFLAGS knows
+ * FS_NOCOW_FL for files in ram/
+ */
+#define DISCO_FEATURE_MERGE (1ULL << 4)
 
 /**
  * struct disco_query - ioctl(DISCO_QUERY)
@@ -581,5 +588,67 @@ struct disco_disk_stat {
 };
 
 #define DISCO_DISK_STAT _IO(DISCO_TYPE, DISCO_CMD_DISK_STAT)
+
+/**
+ * struct disco_merge - ioctl(DISCO_MERGE)
+ * @size: sizeof(struct disco_merge)
+ * @flags: must be 0
+ * @vm_fd: a file in ram/, open for reading and writing
+ * @other_fd: another one of the same mount, or the same one
+ * @gfn: first guest frame number in the one VM
+ * @other_gfn: first guest frame number in the other VM
+ * @nr: how many pairs of pages to compare; at least 1
+ * @out_nr: pairs compared, the sum of the six numbers that follow; less than
+ *	@nr at the end of a VM, or when a signal came
+ * @out_merged: pairs that were equal and are one machine page now
+ * @out_zeros: pairs that were all zeros and are holes now
+ * @out_same: pairs that were one machine page before, or two holes
+ * @out_different: pairs that differ
+ * @out_pinned: pairs of which a device or system call may be writing to a page
+ * @out_full: equal pairs, but the page has as many users as it can have
+ * @out_freed: machine pages given back
+ * @__reserved: must be 0
+ *
+ * Compares pages of two VMs, page @gfn + i with page @other_gfn + i, and makes
+ * those that are equal one machine page, mapped copy-on-write. The VMs may run:
+ * they see no change, and a page that changes meanwhile is left alone. A pair
+ * that is the same page of the same VM twice is never more than compared with
+ * zeros. A page of the buffer cache is preferred to any other, then the page
+ * with more users.
+ *
+ * A file with FS_NOCOW_FL (chattr +C) takes no part. The flag is set and cleared
+ * by the file's owner with FS_IOC_SETFLAGS. It does not divide pages again that
+ * were merged before, and has no effect on clones and reads of disks.
+ *
+ * The time of a write tells whether a page was merged, so the caller needs to be
+ * able to write to both VMs.
+ *
+ * What was merged before an error stays merged.
+ *
+ * Errors: EBADF if @vm_fd or @other_fd is not open for both; EMEDIUMTYPE as for
+ * DISCO_VM_STAT; EXDEV if the VMs are on different mounts; EINVAL if @nr is 0;
+ * EOVERFLOW if @gfn + @nr or @other_gfn + @nr overflows; ENXIO if one of them is
+ * past the end of its VM; EACCES if a VM has FS_NOCOW_FL.
+ */
+struct disco_merge {
+	__u32 size;
+	__u32 flags;
+	__s32 vm_fd;
+	__s32 other_fd;
+	__aligned_u64 gfn;
+	__aligned_u64 other_gfn;
+	__u32 nr;
+	__u32 out_nr;
+	__u32 out_merged;
+	__u32 out_zeros;
+	__u32 out_same;
+	__u32 out_different;
+	__u32 out_pinned;
+	__u32 out_full;
+	__u32 out_freed;
+	__u32 __reserved;
+};
+
+#define DISCO_MERGE _IO(DISCO_TYPE, DISCO_CMD_MERGE)
 
 #endif /* _LINUX_DISCO_H */

@@ -157,6 +157,30 @@ static int do_vcpu_dump(struct disco_vcpu_dump *req)
 	return 0;
 }
 
+/* Of every four pairs one is merged, one zeros, one different, one pinned. */
+static int do_merge(struct disco_merge *req)
+{
+	uint64_t last = req->gfn > req->other_gfn ? req->gfn : req->other_gfn;
+
+	if (fcntl(req->vm_fd, F_GETFL) % 4 != O_RDWR ||
+	    fcntl(req->other_fd, F_GETFL) % 4 != O_RDWR)
+		return refuse(EBADF);
+	if (!req->nr)
+		return refuse(EINVAL);
+	if (last >= fake.pages)
+		return refuse(ENXIO);
+	fake.merges++;
+	req->out_nr = req->nr < fake.pages - last ? req->nr : fake.pages - last;
+	req->out_merged = (req->out_nr + 3) / 4;
+	req->out_zeros = (req->out_nr + 2) / 4;
+	req->out_different = (req->out_nr + 1) / 4;
+	req->out_pinned = req->out_nr / 4;
+	req->out_same = 0;
+	req->out_full = 0;
+	req->out_freed = req->out_merged;
+	return 0;
+}
+
 /* Like the module, makes a file; its mode is for the test to see. */
 static int do_disk_add(struct disco_disk_add *req)
 {
@@ -223,6 +247,8 @@ int __wrap_ioctl(int fd, unsigned long request, void *arg)
 		return do_disk_add(arg);
 	case DISCO_DISK_STAT:
 		return do_disk_stat(arg);
+	case DISCO_MERGE:
+		return do_merge(arg);
 	case DISCO_CHECK:
 		fake.check.size = sizeof(fake.check);
 		fake.check.mount_fd = ((struct disco_check *)arg)->mount_fd;

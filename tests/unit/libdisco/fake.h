@@ -21,6 +21,7 @@
  * @vcpus: how many VCPUs every VM has: those with even numbers
  * @disk: answer to DISCO_DISK_STAT; DISCO_DISK_ADD sets its sizes
  * @drops: how often the cache of a file was dropped
+ * @merges: how many DISCO_MERGE there were
  * @mixed: page 4n to 4n+3 are in state n modulo 4, not all private
  */
 struct fake {
@@ -36,6 +37,7 @@ struct fake {
 	unsigned int vcpus;
 	struct disco_disk_stat disk;
 	unsigned int drops;
+	unsigned int merges;
 	int mixed;
 };
 

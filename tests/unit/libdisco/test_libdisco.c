@@ -401,6 +401,44 @@ static void memmap_of_no_frame_fails(void **state)
 	assert_int_equal(node, 9);
 }
 
+/* Who merges opens both machines for writing; what goes wrong names them. */
+static void pages_are_merged(void **state)
+{
+	struct disco_merge merge = { .size = sizeof(merge), .nr = 8 };
+	struct disco_vm *vm = open_vm(), *a, *b;
+
+	(void)state;
+	fake.pages = 6;
+	fake_file("mount/ram/b", "");
+	fake_folder("mount/ram/folder");
+	assert_int_equal(disco_vm_open_writable(fake.disco, "a", &a), 0);
+	assert_int_equal(disco_vm_open_writable(fake.disco, "b", &b), 0);
+	assert_int_equal(disco_merge(a, b, &merge), 0);
+	assert_int_equal(merge.vm_fd, disco_vm_fd(a));
+	assert_int_equal(merge.other_fd, disco_vm_fd(b));
+	assert_int_equal(merge.out_nr, 6);
+	assert_int_equal(merge.out_merged, 2);
+
+	assert_int_equal(disco_merge(vm, b, &merge), -EBADF);
+	assert_error_has("merge of VM a and VM b");
+	fake.error = EACCES;
+	assert_int_equal(disco_merge(a, b, &merge), -EACCES);
+	assert_error_has("VM a or VM b takes no part in merging");
+	disco_vm_close(vm);
+	disco_vm_close(a);
+	disco_vm_close(b);
+
+	assert_int_equal(disco_vm_open_writable(fake.disco, "folder", &vm),
+			 -EISDIR);
+	assert_error_has("is a folder, not a VM");
+	assert_int_equal(chmod(fake_path("mount/ram/b"), 0444), 0);
+	if (!geteuid())
+		assert_int_equal(seteuid(65534), 0);
+	assert_int_equal(disco_vm_open_writable(fake.disco, "b", &vm), -EACCES);
+	assert_error_has("for writing: Permission denied");
+	assert_int_equal(seteuid(getuid()), 0);
+}
+
 /* VCPUs are found one after the other; what is not there is named. */
 static void vcpus_are_found(void **state)
 {
@@ -694,6 +732,7 @@ int main(void)
 		TEST(pmap_walk_meets_the_end),
 		TEST(memmap_lists_all_users),
 		TEST(memmap_of_no_frame_fails),
+		TEST(pages_are_merged),
 		TEST(vcpus_are_found),
 		TEST(vcpu_dump_is_complete),
 		TEST(disks_live),

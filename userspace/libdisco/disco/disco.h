@@ -215,6 +215,17 @@ void disco_vm_names_free(char **names, size_t nr);
 int disco_vm_open(struct disco *disco, const char *name, struct disco_vm **out);
 
 /**
+ * disco_vm_open_writable - open a VM for requests that change something
+ * @disco: the context
+ * @name: as for disco_vm_open()
+ * @out: the VM, to be closed with disco_vm_close()
+ *
+ * Return: as disco_vm_open(); -EACCES if the caller may not write to it.
+ */
+int disco_vm_open_writable(struct disco *disco, const char *name,
+			   struct disco_vm **out);
+
+/**
  * disco_vm_close - close a VM
  * @vm: the VM, or NULL
  */
@@ -232,7 +243,8 @@ const char *disco_vm_name(const struct disco_vm *vm);
  * disco_vm_fd - file descriptor of a VM
  * @vm: the VM
  *
- * Return: a descriptor open for reading; disco_vm_close() closes it.
+ * Return: a descriptor open for reading, and for writing if it was opened by
+ * disco_vm_open_writable(); disco_vm_close() closes it.
  */
 int disco_vm_fd(const struct disco_vm *vm);
 
@@ -244,6 +256,18 @@ int disco_vm_fd(const struct disco_vm *vm);
  * Return: 0; as disco_query(); see DISCO_VM_STAT.
  */
 int disco_vm_stat(struct disco_vm *vm, struct disco_vm_stat *stat);
+
+/**
+ * disco_merge - make equal pages of two VMs one
+ * @vm: a VM, opened by disco_vm_open_writable()
+ * @other: another one, opened likewise, or the same
+ * @merge: size, gfn, other_gfn and nr set by the caller, both descriptors
+ *	ignored; filled
+ *
+ * Return: 0; -EACCES if a VM takes no part; as disco_query(); see DISCO_MERGE.
+ */
+int disco_merge(struct disco_vm *vm, struct disco_vm *other,
+		struct disco_merge *merge);
 
 /**
  * disco_vcpu_stat - second-level TLB of a VCPU
