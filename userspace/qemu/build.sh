@@ -3,9 +3,10 @@
 #
 # build.sh OUTPUT - QEMU with the project's patches, in directory OUTPUT.
 #
-# The result is cached by the hash of all that goes into it: source, patches,
-# the module's headers, options, this script, the versions of compiler and
-# libraries. The cache may be deleted at any time.
+# The result is cached by the hash of all that goes into it: source, patches
+# without their messages, what they use of the module's headers, options, this
+# script, the versions of compiler and libraries. The cache may be deleted at any
+# time.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -17,6 +18,20 @@ die() { echo "qemu: $*" >&2; exit 1; }
 # Lines of a file without comments and blanks
 words() { sed 's/#.*//; /^[[:space:]]*$/d' "$1"; }
 
+# What the patches use of disco.h: its structures, and the values that the compiler
+# gives to its constants. So requests that QEMU does not know may come and go.
+used_of_disco_h() {
+	local names name
+
+	mapfile -t names < <(grep -ohiE '\bdisco_\w+' "$here"/patches/*.patch | sort -u)
+	for name in "${names[@]}"; do
+		sed -n "/^struct $name {/,/^};/p" "$uapi/disco.h"
+	done
+	for name in "${names[@]}"; do
+		! grep -q "^#define $name " "$uapi/disco.h" || echo "long long value_of_$name = $name;"
+	done | gcc -S -o - -include "$uapi/disco.h" -x c -
+}
+
 [ $# -eq 1 ] || die "usage: build.sh OUTPUT"
 out=$1
 mapfile -t packages < <(words "$here/packages")
@@ -26,8 +41,11 @@ versions=$(dpkg-query -W -f '${Package} ${Version} ${Status}\n' "${packages[@]}"
 	die "packages are missing: apt-get install ${packages[*]}"
 
 key=$({
-	cat "$here"/{build.sh,version,source.sha256,configure-options} \
-		"$uapi"/{disco,disco_l2tlb}.h "$here"/patches/*.patch
+	cat "$here"/{build.sh,version,source.sha256,configure-options} "$uapi/disco_l2tlb.h"
+	used_of_disco_h
+	for patch in "$here"/patches/*.patch; do
+		sed '1,/^---$/d' "$patch"
+	done
 	echo "$versions"
 } | sha256sum | cut -c1-24)
 if [ "$(cat "$out/key" 2>/dev/null)" = "$key" ] && [ -x "$out/bin/qemu-system-mips64el" ]; then
