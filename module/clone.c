@@ -6,15 +6,19 @@
 
 #include "disco.h"
 
+/*
+ * One flush for this many pages of the source. Not for all of it: what unmapping
+ * a page brings into the CPU's cache is used again when the page is shared.
+ */
+#define ZAP_PAGES (8 * DISCO_LEAF_SLOTS)
+
 static int share_all(struct disco_vm *src, struct disco_vm *dst,
 		     struct disco_pmap_table *pmap)
 {
-	pgoff_t gfn = 0, last, end = disco_vm_pages(src);
+	pgoff_t gfn = 0, last, zapped = 0, end = disco_vm_pages(src);
 	unsigned long *slot, *dst_slot;
 	int err;
 
-	/* One flush for all; slots mapped again before their turn take one. */
-	disco_vm_zap(src, 0, end);
 	while ((slot = disco_pmap_next(src->pmap, NULL, &gfn, end))) {
 		if (fatal_signal_pending(current))
 			return -EINTR;
@@ -22,6 +26,10 @@ static int share_all(struct disco_vm *src, struct disco_vm *dst,
 		if (!dst_slot) {
 			disco_refuse(DISCO_refused_nomem, dst, gfn);
 			return -ENOMEM;
+		}
+		if (gfn >= zapped) {
+			zapped = round_up(gfn + 1, ZAP_PAGES);
+			disco_vm_zap(src, gfn, zapped - gfn);
 		}
 		last = min_t(pgoff_t, end, round_up(gfn + 1, DISCO_LEAF_SLOTS));
 		err = disco_slot_share(src, gfn, slot, last - gfn, dst,

@@ -49,7 +49,7 @@ u64 disco_transitions_sum(void)
 }
 
 /**
- * disco_count_page() - count and trace a change of a page's state
+ * disco_trace_page() - trace a change of a page's state: disco_count_page()
  * @transition: one of DISCO_TRANSITIONS
  * @vm: the VM
  * @gfn: which page
@@ -57,14 +57,11 @@ u64 disco_transitions_sum(void)
  *
  * Context: any.
  */
-void disco_count_page(enum disco_counter transition, struct disco_vm *vm,
+void disco_trace_page(enum disco_counter transition, struct disco_vm *vm,
 		      pgoff_t gfn, struct folio *folio)
 {
-	disco_count(transition, 1);
-	if (trace_disco_page_enabled())
-		trace_disco_page(vm->id, gfn, folio ? folio_pfn(folio) : 0,
-				 folio ? folio_nid(folio) : NUMA_NO_NODE,
-				 transition);
+	trace_disco_page(vm->id, gfn, folio ? folio_pfn(folio) : 0,
+			 folio ? folio_nid(folio) : NUMA_NO_NODE, transition);
 }
 
 /**

@@ -7,6 +7,7 @@
 #define _DISCO_COUNTERS_H
 
 #include <linux/percpu.h>
+#include <linux/tracepoint-defs.h>
 #include <linux/types.h>
 
 /*
@@ -124,9 +125,29 @@ struct folio;
 
 s64 disco_counter_sum(enum disco_counter counter);
 u64 disco_transitions_sum(void);
-void disco_count_page(enum disco_counter transition, struct disco_vm *vm,
+void disco_trace_page(enum disco_counter transition, struct disco_vm *vm,
 		      pgoff_t gfn, struct folio *folio);
 void disco_refuse(enum disco_counter refusal, struct disco_vm *vm, pgoff_t gfn);
+
+DECLARE_TRACEPOINT(disco_page);
+
+/**
+ * disco_count_page() - count and trace a change of a page's state
+ * @transition: one of DISCO_TRANSITIONS
+ * @vm: the VM
+ * @gfn: which page
+ * @folio: what is, or was, behind it; NULL for a zero page that goes
+ *
+ * Context: any.
+ */
+static inline void disco_count_page(enum disco_counter transition,
+				    struct disco_vm *vm, pgoff_t gfn,
+				    struct folio *folio)
+{
+	disco_count(transition, 1);
+	if (tracepoint_enabled(disco_page))
+		disco_trace_page(transition, vm, gfn, folio);
+}
 
 extern const struct attribute_group *disco_counter_groups[];
 

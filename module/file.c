@@ -37,8 +37,11 @@ static int disco_mmap(struct file *file, struct vm_area_struct *vma)
 		return err;
 
 	file_accessed(file);
-	/* Zero pages are inserted by vmf_insert_page(). */
-	vm_flags_set(vma, VM_MIXEDMAP);
+	/*
+	 * Zero pages are inserted by vmf_insert_page(). Our pages are on no LRU
+	 * list: VM_SEQ_READ saves telling it of each that is unmapped.
+	 */
+	vm_flags_set(vma, VM_MIXEDMAP | VM_SEQ_READ);
 	vma->vm_ops = &disco_vm_ops;
 	return 0;
 }

@@ -276,14 +276,15 @@ struct disco_user disco_memmap_get(struct folio *folio, unsigned int i)
  */
 int disco_memmap_add(struct folio *folio, struct disco_user user)
 {
-	bool cached = disco_memmap_cached(folio);
 	struct users *users;
+	bool cached;
 
 	VM_WARN_ON_ONCE_FOLIO(!folio_test_locked(folio), folio);
 	if (!folio->private) {
 		set_first(folio, CACHED, user);
 		return 0;
 	}
+	cached = disco_memmap_cached(folio);
 	if (!cached && !folio->index) {
 		set_second(folio, user);
 		return 0;

@@ -126,7 +126,7 @@ static bool hold_still(struct page_of_vm *page)
 	folio_lock(folio);
 	if (disco_slot_state(value) == DISCO_PAGE_PRIVATE) {
 		ok = disco_slot_make_shared(page->vm, page->gfn, page->slot,
-					    folio);
+					    folio, 1);
 		if (ok) {
 			percpu_counter_dec(&page->vm->nr_private);
 			percpu_counter_inc(&page->vm->nr_shared);

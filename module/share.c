@@ -18,12 +18,13 @@ struct share_run {
  * @gfn: its gfn
  * @slot: its slot
  * @folio: its page, locked
+ * @refs: references it has then: one for each user that is listed
  *
  * Context: the caller counts the VM's pages.
  * Return: false if somebody has the page pinned.
  */
 bool disco_slot_make_shared(struct disco_vm *vm, pgoff_t gfn,
-			    unsigned long *slot, struct folio *folio)
+			    unsigned long *slot, struct folio *folio, int refs)
 {
 	/* Unmapped and flushed first: only then the count means something. */
 	if (folio_mapped(folio))
@@ -33,7 +34,7 @@ bool disco_slot_make_shared(struct disco_vm *vm, pgoff_t gfn,
 		return false;
 	}
 	disco_slot_set(slot, disco_slot_value(folio, DISCO_PAGE_SHARED));
-	folio_ref_unfreeze(folio, 1);
+	folio_ref_unfreeze(folio, refs);
 	disco_count_page(DISCO_private_to_shared, vm, gfn, folio);
 	return true;
 }
@@ -86,17 +87,19 @@ static int share_slot(struct disco_vm *src, pgoff_t gfn, unsigned long *slot,
 	int ret = 0;
 
 	folio_lock(folio);
-	if (disco_slot_state(value) == DISCO_PAGE_PRIVATE) {
-		if (!disco_slot_make_shared(src, gfn, slot, folio))
-			goto unlock;
-		run->src_became_shared++;
-	}
 	ret = disco_slot_list_user(dst, gfn, folio);
 	if (ret) {
 		ret = ret == -EMLINK ? 0 : ret;
 		goto unlock;
 	}
-	folio_get(folio);
+	if (disco_slot_state(value) == DISCO_PAGE_SHARED) {
+		folio_get(folio);
+	} else if (disco_slot_make_shared(src, gfn, slot, folio, 2)) {
+		run->src_became_shared++;
+	} else {
+		disco_memmap_del(folio, disco_user(dst, gfn));
+		goto unlock;
+	}
 	disco_slot_set(dst_slot, disco_slot_value(folio, DISCO_PAGE_SHARED));
 	disco_count_page(DISCO_hole_to_shared, dst, gfn, folio);
 	ret = 1;

@@ -41,7 +41,7 @@ static inline void disco_slot_leave(struct disco_vm *vm, pgoff_t gfn,
 }
 
 bool disco_slot_make_shared(struct disco_vm *vm, pgoff_t gfn,
-			    unsigned long *slot, struct folio *folio);
+			    unsigned long *slot, struct folio *folio, int refs);
 int disco_slot_list_user(struct disco_vm *vm, pgoff_t gfn, struct folio *folio);
 void disco_slot_replace_shared(struct disco_vm *vm, pgoff_t gfn,
 			       unsigned long *slot, struct folio *old,

@@ -148,6 +148,11 @@ void alternate_parallel(const struct ram *rams, touch_fn fn, int part,
 double undisturbed(const double *times, size_t bytes, size_t step_bytes);
 double median(const double *values, int nr);
 
+/* copy.c */
+const char *choose_copy(void);
+double time_copy(const struct ram *from, struct ram *to);
+double time_cp(const struct ram *from, struct ram *to);
+
 /* report.c */
 
 /**
