@@ -591,11 +591,11 @@ static int direct_file(const char *path)
 
 TEST_F(merge, while_both_run)
 {
-	enum { EACH = 12, THREADS = 4 };
+	enum { EACH = 128, THREADS = 4 };
 	const unsigned int nr = 2 * EACH;
 	int fds[2], file;
 	struct runner runners[THREADS];
-	unsigned int merged = 0, zeros = 0;
+	unsigned int merged = 0, zeros = 0, pinned = 0, rounds = 0;
 	uint64_t state = 1;
 	bool stop = false;
 	char path[64];
@@ -616,7 +616,9 @@ TEST_F(merge, while_both_run)
 		ASSERT_OK(pthread_create(&runners[i].thread, NULL, run,
 					 &runners[i]));
 	}
-	for (double end = dt_now() + 5; dt_now() < end;) {
+	/* A while, and longer if the writers were faster until then. */
+	for (double end = dt_now() + 3; dt_now() < end ||
+	     ((!merged || !zeros) && dt_now() < end + 60);) {
 		int a = dt_random(&state) % 2, b = dt_random(&state) % 2;
 		struct disco_merge m = merge(&self->fs, fds[a],
 					     dt_random(&state) % nr, fds[b],
@@ -624,6 +626,8 @@ TEST_F(merge, while_both_run)
 
 		merged += m.out_merged;
 		zeros += m.out_zeros;
+		pinned += m.out_pinned;
+		rounds++;
 		if (!(dt_random(&state) % 64))
 			EXPECT_TRUE(dt_check(self->fs.control, fds[0]));
 	}
@@ -636,7 +640,8 @@ TEST_F(merge, while_both_run)
 	}
 	EXPECT_LT(0, merged);
 	EXPECT_LT(0, zeros);
-	TH_LOG("%u pairs merged, %u of zeros", merged, zeros);
+	TH_LOG("%u rounds: %u pairs merged, %u of zeros, %u pinned", rounds,
+	       merged, zeros, pinned);
 	close(file);
 }
 
@@ -686,7 +691,7 @@ TEST_F(merge, against_each_other)
 		ASSERT_OK(pthread_create(&mergers[i].thread, NULL,
 					 merge_for_ever, &mergers[i]));
 	}
-	for (double end = dt_now() + 3; ok && dt_now() < end;) {
+	for (double end = dt_now() + 2; ok && dt_now() < end;) {
 		fill_all(at, 1);
 		ok = dt_check(self->fs.control, vm) && !dt_clone(other, vm);
 	}
