@@ -70,12 +70,13 @@ check: all guest tests
 bench: userspace tests build/module/release/disco.ko
 	$(MAKE) -C tests/bench bench
 
-# Disco's QEMU, and how much faster it runs a guest than the stock one.
+# Disco's QEMU, and how much faster it runs a guest than the stock one; a part of
+# that with, for example, BENCH_QEMU_ARGS="--pairs 1 gcc-O1 make".
 qemu: deps
 	$(MAKE) -C userspace/qemu
 
 bench-qemu: qemu guest
-	tests/bench/qemu/run $(BENCH_QEMU_ARGS)
+	tests/bench/qemu/$(if $(BENCH_QEMU_ARGS),run $(BENCH_QEMU_ARGS),whole)
 
 clean:
 	rm -rf build
