@@ -3,14 +3,14 @@
  * The life of a page: every change of a slot's state is in this file and in
  * share.c.
  *
- *	            write                 clone
+ *	            write              clone, merge
  *	  hole ------------> private ------------> shared <---- disk read: from
  *	   |  \                 ^  ^                 |          every state
  *	   |   \ read           |  | write: copy, or |
  *	   |    v               |  | reuse if last   |
  *	   |   zero ------------+  +-----------------+
  *	   |        write
- *	   +<---- punch, truncate: from every state
+ *	   +<---- punch, truncate, merge of zeros: from every state
  *
  * With invalidate_lock held shared, states only move forward: a hole never
  * comes back. So a page allocated for a slot's next state stays of use when

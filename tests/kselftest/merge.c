@@ -617,7 +617,7 @@ TEST_F(merge, while_both_run)
 					 &runners[i]));
 	}
 	/* A while, and longer if the writers were faster until then. */
-	for (double end = dt_now() + 3; dt_now() < end ||
+	for (double end = dt_now() + 2; dt_now() < end ||
 	     ((!merged || !zeros) && dt_now() < end + 60);) {
 		int a = dt_random(&state) % 2, b = dt_random(&state) % 2;
 		struct disco_merge m = merge(&self->fs, fds[a],
@@ -691,7 +691,7 @@ TEST_F(merge, against_each_other)
 		ASSERT_OK(pthread_create(&mergers[i].thread, NULL,
 					 merge_for_ever, &mergers[i]));
 	}
-	for (double end = dt_now() + 2; ok && dt_now() < end;) {
+	for (double end = dt_now() + 1; ok && dt_now() < end;) {
 		fill_all(at, 1);
 		ok = dt_check(self->fs.control, vm) && !dt_clone(other, vm);
 	}

@@ -53,7 +53,8 @@ _discoctl()
 
 	if [[ $cur == -* ]]; then
 		mapfile -t COMPREPLY < <(compgen -W '-j --json -p --pretty
-			-m --mount -a --all --pfn --max --mode -h --help -V --version' -- "$cur")
+			-m --mount -a --all --pfn --same-gfn-only --max --mode
+			-h --help -V --version' -- "$cur")
 		return
 	fi
 
@@ -67,8 +68,8 @@ _discoctl()
 
 	case "${#commands[@]} ${commands[*]}" in
 	"0 ")
-		mapfile -t COMPREPLY < <(compgen -W 'vm vcpu disk page stat check
-			version help' -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W 'vm vcpu disk page merge stat
+			check version help' -- "$cur")
 		;;
 	"1 vm")
 		mapfile -t COMPREPLY < <(compgen -W 'list show help' -- "$cur")
@@ -80,11 +81,14 @@ _discoctl()
 		mapfile -t COMPREPLY < <(compgen -W 'add list show drop-cache
 			remove help' -- "$cur")
 		;;
-	"1 page")
+	"1 page" | "1 merge")
 		mapfile -t COMPREPLY < <(compgen -W 'help' -- "$cur")
 		_discoctl_names ram
 		;;
 	"2 vm show" | "2 vcpu list" | "2 vcpu show" | "2 vcpu dump")
+		_discoctl_names ram
+		;;
+	[2-9]" merge "* | [1-9][0-9]" merge "*)
 		_discoctl_names ram
 		;;
 	"2 disk show" | "2 disk drop-cache" | "2 disk remove")

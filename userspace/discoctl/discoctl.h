@@ -24,7 +24,8 @@ enum {
  * @json: print JSON
  * @pretty: print it with line breaks
  * @mount: the user chose a mount
- * @all: page: one line for each page
+ * @all: page: one line for each page; merge: all machines
+ * @same_gfn_only: merge: do not look for equal pages elsewhere
  * @pfn: page: machine frame number, or NULL
  * @max: disk add: limit on what stays cached unused, or NULL
  * @mode: disk add: permissions, or NULL
@@ -35,6 +36,7 @@ struct ctl {
 	bool pretty;
 	bool mount;
 	bool all;
+	bool same_gfn_only;
 	const char *pfn;
 	const char *max;
 	const char *mode;
@@ -66,6 +68,7 @@ int cmd_vm(struct ctl *ctl, int argc, char **argv);
 int cmd_vcpu(struct ctl *ctl, int argc, char **argv);
 int cmd_disk(struct ctl *ctl, int argc, char **argv);
 int cmd_page(struct ctl *ctl, int argc, char **argv);
+int cmd_merge(struct ctl *ctl, int argc, char **argv);
 int cmd_stat(struct ctl *ctl, int argc, char **argv);
 int cmd_check(struct ctl *ctl, int argc, char **argv);
 int cmd_version(struct ctl *ctl, int argc, char **argv);
@@ -128,5 +131,31 @@ struct summary {
 
 int user_bucket(uint32_t users);
 int summary_add(struct summary *sum, const struct disco_pmap_entry *entry);
+
+/**
+ * struct pairs - pages of two machines that look equal
+ * @guest: index of the one machine
+ * @gfn: its first guest frame number
+ * @other: index of the other machine
+ * @other_gfn: its first guest frame number
+ * @nr: how many, one after the other
+ */
+struct pairs {
+	size_t guest;
+	uint64_t gfn;
+	size_t other;
+	uint64_t other_gfn;
+	uint64_t nr;
+};
+
+/* contents.c */
+struct contents;
+struct contents *contents_new(size_t page_size);
+void contents_free(struct contents *contents);
+bool contents_add(struct contents *contents, size_t guest, uint64_t gfn,
+		  const void *at);
+size_t contents_pair(struct contents *contents);
+bool contents_next(const struct contents *contents, size_t *at,
+		   struct pairs *pairs);
 
 #endif /* DISCOCTL_H */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * discoctl: look at the memory of virtual machines under Disco, manage disks.
+ * discoctl: look at the memory of virtual machines under Disco, manage disks,
+ * merge pages.
  *
  * Each command is in a file of its own, with its help. A command collects its
  * whole answer before it prints JSON, so that what is printed is one object:
@@ -19,8 +20,8 @@
 static const char help[] =
 	"Usage: discoctl [OPTIONS] COMMAND ...\n"
 	"\n"
-	"Shows what the Disco kernel module knows about virtual machines, and manages\n"
-	"the disks that they share.\n"
+	"Shows what the Disco kernel module knows about virtual machines, manages the\n"
+	"disks that they share, and merges pages.\n"
 	"\n"
 	"Commands (any unambiguous beginning will do):\n"
 	"  vm list                    memory of all virtual machines\n"
@@ -35,6 +36,7 @@ static const char help[] =
 	"  disk remove NAME           remove a disk that is not in use\n"
 	"  page NAME [GFN[-GFN]]      what is behind each page of a machine\n"
 	"  page --pfn PFN             who uses a machine frame\n"
+	"  merge NAME...              make equal pages of machines one\n"
 	"  stat                       counters of the module\n"
 	"  check                      walk all structures, report a violation\n"
 	"  version                    versions of program, library and module\n"
@@ -44,8 +46,9 @@ static const char help[] =
 	"  -j, --json                 print JSON\n"
 	"  -p, --pretty               print JSON with line breaks\n"
 	"  -m, --mount MOUNT          use the file system mounted there\n"
-	"  -a, --all                  page: one line for each page\n"
+	"  -a, --all                  page: one line for each page; merge: all machines\n"
 	"      --pfn PFN              page: ask about a machine frame\n"
+	"      --same-gfn-only        merge: not pages at different frame numbers\n"
 	"      --max SIZE             disk add: most that stays cached unused\n"
 	"      --mode MODE            disk add: permissions, octal\n"
 	"  -h, --help                 this text\n"
@@ -62,6 +65,7 @@ static const struct command commands[] = {
 	{ "vcpu", cmd_vcpu },
 	{ "disk", cmd_disk },
 	{ "page", cmd_page },
+	{ "merge", cmd_merge },
 	{ "stat", cmd_stat },
 	{ "check", cmd_check },
 	{ "version", cmd_version },
@@ -237,6 +241,7 @@ static const struct option options[] = {
 	{ "mount", required_argument, NULL, 'm' },
 	{ "all", no_argument, NULL, 'a' },
 	{ "pfn", required_argument, NULL, 'f' },
+	{ "same-gfn-only", no_argument, NULL, 's' },
 	{ "max", required_argument, NULL, 'x' },
 	{ "mode", required_argument, NULL, 'o' },
 	{ "help", no_argument, NULL, 'h' },
@@ -254,10 +259,17 @@ static int reject_options(struct ctl *ctl, int argc, char **argv)
 {
 	bool add = is_word("disk", 0, argc, argv) &&
 		   is_word("add", 1, argc, argv);
+	bool page = is_word("page", 0, argc, argv);
+	bool merge = is_word("merge", 0, argc, argv);
 
-	if ((ctl->pfn || ctl->all) && !is_word("page", 0, argc, argv))
-		return ctl_error(ctl, "%s is only for the command page",
-				 ctl->pfn ? "--pfn" : "--all");
+	if (ctl->pfn && !page)
+		return ctl_error(ctl, "--pfn is only for the command page");
+	if (ctl->all && !page && !merge)
+		return ctl_error(ctl,
+				 "--all is only for the commands page and merge");
+	if (ctl->same_gfn_only && !merge)
+		return ctl_error(ctl,
+				 "--same-gfn-only is only for the command merge");
 	if ((ctl->max || ctl->mode) && !add)
 		return ctl_error(ctl, "%s is only for the command disk add",
 				 ctl->max ? "--max" : "--mode");
@@ -292,6 +304,9 @@ static int run(struct ctl *ctl, int argc, char **argv)
 			break;
 		case 'f':
 			ctl->pfn = optarg;
+			break;
+		case 's':
+			ctl->same_gfn_only = true;
 			break;
 		case 'x':
 			ctl->max = optarg;

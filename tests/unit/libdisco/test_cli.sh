@@ -104,7 +104,11 @@ fails 'unexpected "a"' page --pfn 1 a
 fails 'exclude each other' page --pfn 1 --all
 fails '--pfn "12z" is not a frame number' page --pfn 12z
 fails '--pfn is only for the command page' vm list --pfn 1
-fails '--all is only for the command page' -a stat
+fails '--all is only for the commands page and merge' -a stat
+fails 'merge: the NAMEs of machines are missing, or --all' merge
+fails 'unexpected "a"' merge --all a
+fails '--same-gfn-only is only for the command merge' page a --same-gfn-only
+fails '/: no disco file system is mounted there' -m / merge --all
 fails '--nothing is no option' --nothing
 fails '-x is no option' stat -x
 fails '--json=1 is no option' --json=1 stat
@@ -127,6 +131,7 @@ works 'Usage: discoctl' help
 works 'Usage: discoctl vm' vm h
 works 'Usage: discoctl vcpu' vcpu help
 works 'Usage: discoctl disk' d h
+works 'Usage: discoctl merge' mer help
 works 'libdisco' ver
 works '{"discoctl":' version -j
 works '{

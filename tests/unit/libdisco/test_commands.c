@@ -468,6 +468,47 @@ static void disks_come_and_go(void **state)
 	assert_non_null(strstr(output, "{\"error\":\"no disk b in "));
 }
 
+/* What merges did is added up; the fake module merges every fourth pair. */
+static void merges_are_added_up(void **state)
+{
+	struct ctl text = { .same_gfn_only = true };
+	struct ctl json = { .json = true };
+	struct ctl all = { .json = true, .same_gfn_only = true, .all = true };
+	char *numbers;
+
+	(void)state;
+	/* Files with data, for pages that are holes are not asked about. */
+	fake_file("mount/ram/a", "x");
+	fake_file("mount/ram/b", "x");
+	assert_int_equal(run(&text, cmd_merge, "a", "b", NULL), EXIT_OK);
+	numbers = strstr(output, " s.\n");
+	assert_non_null(numbers);
+	assert_ptr_equal(strstr(output,
+		"PAGES      COMPARED     MERGED      ZEROS       SAME  DIFFERENT     PINNED       FULL          FREED\n"
+		"same gfn         32          8          8          0          8          8          0       0.03 MiB\n"
+		"TOTAL            32          8          8          0          8          8          0       0.03 MiB\n"
+		"2 machines in "), output);
+	assert_int_equal(fake.merges, 1);
+
+	/* All pages of the fake have one content, and the first takes them all. */
+	assert_int_equal(run(&json, cmd_merge, "b", "a", NULL), EXIT_OK);
+	assert_non_null(strstr(output,
+		"{\"machines\":2,\"take_no_part\":0,\"unwritable\":0,"
+		"\"same_gfn\":{\"compared\":32,\"merged\":8,\"zeros\":8,\"same\":0,"
+		"\"different\":8,\"pinned\":8,\"full\":0,\"freed\":32768},"
+		"\"contents\":{\"compared\":"));
+
+	assert_int_equal(run(&all, cmd_merge, NULL, NULL, NULL), EXIT_OK);
+	assert_non_null(strstr(output, "{\"machines\":3,"));
+	assert_non_null(strstr(output, "\"contents\":null,"));
+	assert_int_equal(run(&json, cmd_merge, "a", "a", NULL), EXIT_ERROR);
+	assert_string_equal(output, "{\"error\":\"VM a is named twice\"}\n");
+	assert_int_equal(run(&json, cmd_merge, "a", "none", NULL), EXIT_ERROR);
+	assert_non_null(strstr(output, "no VM none in "));
+	fake.error = ENOTTY;
+	assert_int_equal(run(&json, cmd_merge, "a", "b", NULL), EXIT_ERROR);
+}
+
 /* Counters are grouped by what their names tell; new ones show up. */
 static void counters_are_grouped(void **state)
 {
@@ -505,6 +546,7 @@ int main(void)
 		TEST(disks_are_a_table),
 		TEST(changed_disk_is_told),
 		TEST(disks_come_and_go),
+		TEST(merges_are_added_up),
 		TEST(counters_are_grouped),
 	};
 

@@ -300,6 +300,113 @@ static void summary_adds_up(void **state)
 	free(sum.nodes);
 }
 
+#define WORDS 512
+
+/* Adds a page whose words are all @word. */
+static void add_page(struct contents *contents, size_t guest, uint64_t gfn,
+		     uint64_t word)
+{
+	uint64_t page[WORDS];
+
+	for (size_t i = 0; i < WORDS; i++)
+		page[i] = word;
+	assert_true(contents_add(contents, guest, gfn, page));
+}
+
+static void next_is(const struct contents *contents, size_t *at,
+		    const struct pairs *expected)
+{
+	struct pairs pairs;
+
+	assert_true(contents_next(contents, at, &pairs));
+	assert_int_equal(pairs.guest, expected->guest);
+	assert_int_equal(pairs.gfn, expected->gfn);
+	assert_int_equal(pairs.other, expected->other);
+	assert_int_equal(pairs.other_gfn, expected->other_gfn);
+	assert_int_equal(pairs.nr, expected->nr);
+}
+
+/* Equal pages are paired with the first of them, in runs; others are not. */
+static void equal_pages_are_paired(void **state)
+{
+	static const struct pairs expected[] = {
+		/* Zeros are equal to holes. */
+		{ .guest = 0, .gfn = 7, .other = 0, .other_gfn = 7, .nr = 2 },
+		{ .guest = 1, .gfn = 7, .other = 1, .other_gfn = 7, .nr = 1 },
+		{ .guest = 0, .gfn = 1, .other = 1, .other_gfn = 11, .nr = 3 },
+		{ .guest = 0, .gfn = 2, .other = 2, .other_gfn = 1, .nr = 1 },
+		/* Not one run with the one before: the other side ends. */
+		{ .guest = 0, .gfn = 1, .other = 2, .other_gfn = 2, .nr = 1 },
+	};
+	struct contents *contents = contents_new(WORDS * sizeof(uint64_t));
+	size_t at = 0;
+
+	(void)state;
+	assert_non_null(contents);
+	for (uint64_t gfn = 1; gfn < 4; gfn++) {
+		add_page(contents, 0, gfn, gfn);
+		add_page(contents, 1, gfn + 10, gfn);
+	}
+	add_page(contents, 2, 1, 2);
+	add_page(contents, 2, 2, 1);
+	add_page(contents, 2, 9, 1000);
+	add_page(contents, 1, 7, 0);
+	add_page(contents, 0, 8, 0);
+	add_page(contents, 0, 7, 0);
+	assert_int_equal(contents_pair(contents), 8);
+	for (size_t i = 0; i < ARRAY_SIZE(expected); i++)
+		next_is(contents, &at, &expected[i]);
+	assert_false(contents_next(contents, &at, &(struct pairs) { 0 }));
+	contents_free(contents);
+}
+
+/* A page can have only so many users: some later page is the next to have. */
+static void many_equal_pages_have_several_firsts(void **state)
+{
+	struct contents *contents = contents_new(WORDS * sizeof(uint64_t));
+	unsigned int seen[2000] = { 0 }, firsts = 0;
+	struct pairs pairs;
+	size_t at = 0;
+
+	(void)state;
+	for (unsigned int gfn = 0; gfn < ARRAY_SIZE(seen); gfn++)
+		add_page(contents, 0, gfn, 5);
+	firsts = ARRAY_SIZE(seen) - contents_pair(contents);
+	assert_int_equal(firsts, 4);
+	while (contents_next(contents, &at, &pairs)) {
+		assert_int_equal(pairs.nr, 1);
+		assert_true(pairs.gfn < pairs.other_gfn);
+		assert_true(pairs.other_gfn - pairs.gfn < 640);
+		seen[pairs.other_gfn]++;
+	}
+	for (unsigned int gfn = 0; gfn < ARRAY_SIZE(seen); gfn++) {
+		assert_true(seen[gfn] < 2);
+		firsts -= !seen[gfn];
+	}
+	assert_int_equal(firsts, 0);
+	contents_free(contents);
+}
+
+/* Every byte of a page counts, and where it is. */
+static void contents_differ_by_a_bit(void **state)
+{
+	struct contents *contents = contents_new(WORDS * sizeof(uint64_t));
+	uint64_t page[WORDS];
+	uint64_t nr = 0;
+
+	(void)state;
+	for (size_t i = 0; i < WORDS; i++) {
+		for (int bit = 0; bit < 64; bit += 9) {
+			memset(page, 0, sizeof(page));
+			page[i] = 1ULL << bit;
+			assert_true(contents_add(contents, 0, nr++, page));
+		}
+	}
+	assert_int_equal(contents_pair(contents), 0);
+	contents_free(contents);
+	contents_free(NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -314,6 +421,9 @@ int main(void)
 		cmocka_unit_test(runs_without_frames),
 		cmocka_unit_test(users_have_buckets),
 		cmocka_unit_test(summary_adds_up),
+		cmocka_unit_test(equal_pages_are_paired),
+		cmocka_unit_test(many_equal_pages_have_several_firsts),
+		cmocka_unit_test(contents_differ_by_a_bit),
 	};
 
 	setlocale(LC_CTYPE, "C.UTF-8");

@@ -50,7 +50,7 @@ def table(path, name):
 def code_options():
     body = re.search(r"options\[\] = \{(.*?)^\};", read("userspace/discoctl/main.c"),
                      re.MULTILINE | re.DOTALL).group(1)
-    return dict(re.findall(r"\{ \"(\w+)\", \w+, NULL, '(\w)' \}", body))
+    return dict(re.findall(r"\{ \"([\w-]+)\", \w+, NULL, '(\w)' \}", body))
 
 
 def short_options():
@@ -131,10 +131,10 @@ def check_options():
     described = man.split(".Ss Options")[1].split(".Ss Commands")[0]
     lines = re.findall(r"^\.It (Fl .*)", described, re.MULTILINE)
     compare("options", code=code,
-            help=set(re.findall(r"(?<![\w-])--?\w+", run(DISCOCTL, "help")
+            help=set(re.findall(r"(?<![\w-])--?[\w-]+", run(DISCOCTL, "help")
                                 .split("Options:")[1])),
             man={flag.replace("Fl Fl ", "--").replace("Fl ", "-") for line in lines
-                 for flag in re.findall(r"Fl (?:Fl )?\w+", line)},
+                 for flag in re.findall(r"Fl (?:Fl )?[\w-]+", line)},
             completion=complete("-"))
 
 
