@@ -40,7 +40,7 @@ static void unknown_is_not_found(struct kunit *test)
 	KUNIT_EXPECT_NULL(test, disco_ioctl_find(_IO(DISCO_TYPE,
 						     DISCO_CMD_BASE - 1)));
 	KUNIT_EXPECT_NULL(test, disco_ioctl_find(_IO(DISCO_TYPE,
-						     DISCO_CMD_DISK_STAT + 1)));
+						     DISCO_CMD_MERGE + 1)));
 	KUNIT_EXPECT_NULL(test, disco_ioctl_find(_IO(DISCO_TYPE + 1,
 						     DISCO_CMD_QUERY)));
 	KUNIT_EXPECT_NULL(test, disco_ioctl_find(_IOW(DISCO_TYPE,
