@@ -84,7 +84,7 @@ static int share_slot(struct disco_vm *src, pgoff_t gfn, unsigned long *slot,
 {
 	unsigned long value = READ_ONCE(*slot);
 	struct folio *folio = disco_slot_folio(value);
-	int ret = 0;
+	int ret;
 
 	folio_lock(folio);
 	ret = disco_slot_list_user(dst, gfn, folio);

@@ -72,8 +72,8 @@ static void copy_once(const struct ram *from, double *parts)
 
 /*
  * A clone cannot be done in steps, nor can cp, so the fastest of a few is taken
- * of each. The source stays mapped, as that of a paused guest is, and writing to it makes its pages
- * private and mapped again.
+ * of each. The source stays mapped, as that of a paused guest is, and writing to
+ * it makes its pages private and mapped again.
  */
 static void pair_clone(int pair, double seconds[][MAX_PARTS])
 {
