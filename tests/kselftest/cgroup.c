@@ -104,8 +104,7 @@ static pid_t toucher(const char *group, char *at, size_t size, uint64_t seed)
 	if (pid)
 		return pid;
 	write_file(group, "cgroup.procs", "0");
-	for (size_t i = 0; i < size / dt_page; i++)
-		dt_fill(at + i * dt_page, seed, i);
+	dt_fill_run(at, seed, 0, size / dt_page);
 	_exit(0);
 }
 
@@ -179,8 +178,7 @@ TEST_F(cgroup, limit_kills_the_one_who_faults)
 	bystander = dt_fork();
 	if (!bystander) {
 		write_file("/disco-b", "cgroup.procs", "0");
-		for (size_t i = 0; i < small / dt_page; i++)
-			dt_fill(at_other + i * dt_page, 5, i);
+		dt_fill_run(at_other, 5, 0, small / dt_page);
 		if (write(ready[1], "", 1) != 1)
 			_exit(1);
 		for (;;)
@@ -199,8 +197,7 @@ TEST_F(cgroup, limit_kills_the_one_who_faults)
 	EXPECT_EQ(128 + SIGKILL, dt_wait(bystander));
 
 	/* What fitted is there, whole; what did not is a hole. */
-	for (size_t i = 0; i < small / dt_page; i++)
-		EXPECT_TRUE(dt_is_filled(at_other + i * dt_page, 5, i));
+	EXPECT_TRUE(dt_run_is_filled(at_other, 5, 0, small / dt_page));
 	for (size_t i = 0; i < size / dt_page; i++) {
 		int state = dt_pmap(&self->fs, vm, i).state;
 
@@ -216,8 +213,7 @@ TEST_F(cgroup, limit_kills_the_one_who_faults)
 	ASSERT_OK(ftruncate(vm, 0));
 	ASSERT_OK(ftruncate(vm, small));
 	EXPECT_EQ(0, dt_wait(toucher("/disco-a", at, small, 3)));
-	for (size_t i = 0; i < small / dt_page; i++)
-		EXPECT_TRUE(dt_is_filled(at + i * dt_page, 3, i));
+	EXPECT_TRUE(dt_run_is_filled(at, 3, 0, small / dt_page));
 	close(ready[0]);
 	close(ready[1]);
 }

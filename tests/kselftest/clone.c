@@ -13,20 +13,6 @@
 
 DISCO_FIXTURE(clone, NULL);
 
-static void fill_all(char *at, uint64_t seed)
-{
-	for (int i = 0; i < PAGES; i++)
-		dt_fill(at + i * dt_page, seed, i);
-}
-
-static bool all_filled(const char *at, uint64_t seed)
-{
-	for (int i = 0; i < PAGES; i++)
-		if (!dt_is_filled(at + i * dt_page, seed, i))
-			return false;
-	return true;
-}
-
 TEST_F(clone, contents_and_footprint)
 {
 	int vm = dt_create(&self->fs, "vm", SIZE);
@@ -38,7 +24,7 @@ TEST_F(clone, contents_and_footprint)
 		dt_fill(at + i * dt_page, 1, i);
 	dt_touch(at + dt_page, false);
 	/* The old contents of the destination are dropped. */
-	fill_all(at_other, 2);
+	dt_fill_run(at_other, 2, 0, PAGES);
 	pages = dt_counter("machine_pages");
 	ASSERT_OK(dt_clone(other, vm));
 	EXPECT_EQ(pages - PAGES, dt_counter("machine_pages"));
@@ -65,9 +51,9 @@ TEST_F(clone, each_side_writes_for_itself)
 	char *at = dt_map(vm, SIZE), *at_other = dt_map(other, SIZE);
 	char *buffer = malloc(dt_page);
 
-	fill_all(at, 1);
+	dt_fill_run(at, 1, 0, PAGES);
 	ASSERT_OK(dt_clone(other, vm));
-	EXPECT_TRUE(all_filled(at_other, 1));
+	EXPECT_TRUE(dt_run_is_filled(at_other, 1, 0, PAGES));
 	dt_fill(at, 2, 0);			/* store, mapped */
 	dt_fill(at_other + dt_page, 3, 1);	/* the same in the clone */
 	dt_fill(buffer, 4, 2);			/* write */
@@ -108,8 +94,7 @@ TEST_F(clone, destination_takes_the_size_of_the_source)
 	int smaller = dt_create(&self->fs, "smaller", dt_page + 7);
 	char *at = dt_map(vm, SIZE);
 
-	for (int i = 0; i < PAGES - 1; i++)
-		dt_fill(at + i * dt_page, 1, i);
+	dt_fill_run(at, 1, 0, PAGES - 1);
 	ASSERT_OK(dt_clone(empty, vm));
 	ASSERT_OK(dt_clone(smaller, vm));
 	EXPECT_EQ(SIZE - 100, lseek(empty, 0, SEEK_END));
@@ -133,9 +118,9 @@ TEST_F(clone, refusals_change_nothing)
 	struct dt_fs elsewhere;
 	int foreign;
 
-	fill_all(at, 1);
-	fill_all(at_other, 2);
-	fill_all(at_larger, 3);
+	dt_fill_run(at, 1, 0, PAGES);
+	dt_fill_run(at_other, 2, 0, PAGES);
+	dt_fill_run(at_larger, 3, 0, PAGES);
 	dt_fs_open(&elsewhere, "elsewhere", NULL);
 	foreign = dt_create(&elsewhere, "foreign", SIZE);
 	ASSERT_OK(ftruncate(memfd, SIZE));
@@ -155,9 +140,9 @@ TEST_F(clone, refusals_change_nothing)
 	part.dest_offset = dt_page;
 	EXPECT_ERRNO(EINVAL, ioctl(other, FICLONERANGE, &part));
 
-	EXPECT_TRUE(all_filled(at, 1));
-	EXPECT_TRUE(all_filled(at_other, 2));
-	EXPECT_TRUE(all_filled(at_larger, 3));
+	EXPECT_TRUE(dt_run_is_filled(at, 1, 0, PAGES));
+	EXPECT_TRUE(dt_run_is_filled(at_other, 2, 0, PAGES));
+	EXPECT_TRUE(dt_run_is_filled(at_larger, 3, 0, PAGES));
 	EXPECT_EQ(0, dt_stat(&self->fs, vm).out_shared);
 	close(ram);
 	close(memfd);
@@ -248,14 +233,14 @@ TEST_F(clone, clones_of_clones)
 		fds[i] = dt_create(&self->fs, name, SIZE);
 		at[i] = dt_map(fds[i], SIZE);
 	}
-	fill_all(at[0], 1);
+	dt_fill_run(at[0], 1, 0, PAGES);
 	for (int round = 0; round < 20; round++) {
 		int from = round % 3, to = (round + 1) % 3;
 
 		ASSERT_OK(dt_clone(fds[to], fds[from]));
-		EXPECT_TRUE(all_filled(at[to], round + 1));
-		fill_all(at[to], round + 2);
-		EXPECT_TRUE(all_filled(at[from], round + 1));
+		EXPECT_TRUE(dt_run_is_filled(at[to], round + 1, 0, PAGES));
+		dt_fill_run(at[to], round + 2, 0, PAGES);
+		EXPECT_TRUE(dt_run_is_filled(at[from], round + 1, 0, PAGES));
 	}
 }
 
@@ -328,7 +313,7 @@ TEST_F(clone, pinned_page_is_copied)
 	int pipe_fds[2];
 	uint64_t pfn;
 
-	fill_all(at, 1);
+	dt_fill_run(at, 1, 0, PAGES);
 	pfn = dt_pmap(&self->fs, vm, 2).pfn;
 	ASSERT_OK(pipe(pipe_fds));
 	ASSERT_EQ(dt_page, vmsplice(pipe_fds[1], &page, 1, 0));
@@ -339,7 +324,7 @@ TEST_F(clone, pinned_page_is_copied)
 	EXPECT_EQ(pfn, dt_pmap(&self->fs, vm, 2).pfn);
 	EXPECT_NE(pfn, dt_pmap(&self->fs, other, 2).pfn);
 	EXPECT_EQ(DISCO_PAGE_SHARED, dt_pmap(&self->fs, vm, 1).state);
-	EXPECT_TRUE(all_filled(at_other, 1));
+	EXPECT_TRUE(dt_run_is_filled(at_other, 1, 0, PAGES));
 
 	/* The pin and the source still look at one page. */
 	dt_fill(at + 2 * dt_page, 7, 2);
@@ -409,7 +394,7 @@ TEST_F(clone, while_the_source_and_the_clone_run)
 	char *at_busy = dt_map(busy, SIZE), *seen = malloc(SIZE);
 	struct runner in_vm[THREADS], in_busy[THREADS];
 
-	fill_all(at, 1);
+	dt_fill_run(at, 1, 0, PAGES);
 	for (int i = 0; i < 2 * THREADS; i++)
 		*(uint64_t *)(at + i * dt_page) = 1ULL << 32;
 	start(in_vm, THREADS, at, 1);
@@ -474,8 +459,8 @@ TEST_F(clone, against_each_other)
 	char *at = dt_map(vm, SIZE), *at_other = dt_map(other, SIZE);
 	pthread_t threads[4];
 
-	fill_all(at, 1);
-	fill_all(at_other, 1);
+	dt_fill_run(at, 1, 0, PAGES);
+	dt_fill_run(at_other, 1, 0, PAGES);
 	for (int i = 0; i < 4; i++)
 		ASSERT_OK(pthread_create(&threads[i], NULL, clone_for_ever,
 					 fds[i]));

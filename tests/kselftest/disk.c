@@ -83,14 +83,6 @@ static int disk_open(const struct dt_fs *fs, const char *name, int flags)
 	return fd;
 }
 
-static bool all_filled(const char *at, int first, int nr)
-{
-	for (int i = 0; i < nr; i++)
-		if (!dt_is_filled(at + i * dt_page, SEED, first + i))
-			return false;
-	return true;
-}
-
 FIXTURE_SETUP(disk)
 {
 	/* Gives the process its mounts, where one of the backings is. */
@@ -122,8 +114,8 @@ TEST_F(disk, pages_are_shared)
 	EXPECT_EQ(pages + PAGES, dt_counter("machine_pages"));
 	ASSERT_EQ(SIZE, pread(disk, at_other, SIZE, 0));
 	EXPECT_EQ(pages + PAGES, dt_counter("machine_pages"));
-	EXPECT_TRUE(all_filled(at, 0, PAGES));
-	EXPECT_TRUE(all_filled(at_other, 0, PAGES));
+	EXPECT_TRUE(dt_run_is_filled(at, SEED, 0, PAGES));
+	EXPECT_TRUE(dt_run_is_filled(at_other, SEED, 0, PAGES));
 	for (int i = 0; i < PAGES; i++) {
 		struct disco_pmap_entry entry = dt_pmap(&self->fs, vm, i);
 
@@ -181,7 +173,7 @@ TEST_F(disk, writes_are_private)
 	ASSERT_EQ(SIZE, pread(disk, at_other, SIZE, 0));
 	dt_fill(at + 3 * dt_page, 1, 3);
 	ASSERT_EQ(1, pwrite(vm, "x", 1, 4 * dt_page));
-	EXPECT_TRUE(all_filled(at_other, 0, PAGES));
+	EXPECT_TRUE(dt_run_is_filled(at_other, SEED, 0, PAGES));
 	ASSERT_EQ(dt_page, pread(disk, page, dt_page, 3 * dt_page));
 	EXPECT_TRUE(dt_is_filled(page, SEED, 3));
 	EXPECT_TRUE(dt_is_filled(at + 3 * dt_page, 1, 3));
@@ -194,7 +186,7 @@ TEST_F(disk, writes_are_private)
 	EXPECT_TRUE(dt_is_filled(page, SEED, 5));
 
 	ASSERT_EQ(SIZE, pread(disk, at, SIZE, 0));
-	EXPECT_TRUE(all_filled(at, 0, PAGES));
+	EXPECT_TRUE(dt_run_is_filled(at, SEED, 0, PAGES));
 	EXPECT_EQ(0, dt_stat(&self->fs, vm).out_private);
 	free(page);
 	close(disk);
@@ -221,8 +213,8 @@ TEST_F(disk, every_state_is_read_over)
 	EXPECT_TRUE(dt_is_zero(again + 2 * dt_page, dt_page));
 	ASSERT_EQ(dt_page, pread(disk, at + 6 * dt_page, dt_page, 0));
 	ASSERT_EQ(8 * dt_page, pread(disk, at, 8 * dt_page, 8 * dt_page));
-	EXPECT_TRUE(all_filled(at, 8, 8));
-	EXPECT_TRUE(all_filled(again, 8, 8));
+	EXPECT_TRUE(dt_run_is_filled(at, SEED, 8, 8));
+	EXPECT_TRUE(dt_run_is_filled(again, SEED, 8, 8));
 	EXPECT_EQ(8 * dt_page, dt_stat(&self->fs, vm).out_shared);
 	EXPECT_EQ(pages + 8 + 2, dt_counter("machine_pages"));
 	EXPECT_EQ(2 * dt_page, dt_stat(&self->fs, clone).out_shared);
@@ -239,8 +231,8 @@ TEST_F(disk, no_mapping_keeps_the_zero_page)
 	EXPECT_TRUE(dt_is_zero(at, dt_page));
 	EXPECT_TRUE(dt_is_zero(again, dt_page));
 	ASSERT_EQ(dt_page, pread(disk, at, dt_page, 0));
-	EXPECT_TRUE(all_filled(at, 0, 1));
-	EXPECT_TRUE(all_filled(again, 0, 1));
+	EXPECT_TRUE(dt_run_is_filled(at, SEED, 0, 1));
+	EXPECT_TRUE(dt_run_is_filled(again, SEED, 0, 1));
 	close(disk);
 }
 
@@ -253,7 +245,7 @@ TEST_F(disk, parts_are_copied)
 	uint64_t random = 1;
 
 	ASSERT_EQ(SIZE, pread(disk, all, SIZE, 0));
-	EXPECT_TRUE(all_filled(all, 0, PAGES));
+	EXPECT_TRUE(dt_run_is_filled(all, SEED, 0, PAGES));
 	for (int i = 0; i < 100; i++) {
 		size_t to = dt_random(&random) % SIZE;
 		size_t from = dt_random(&random) % SIZE;
@@ -327,7 +319,7 @@ TEST_F(disk, asynchronous)
 		ASSERT_EQ(1, syscall(SYS_io_getevents, context, 1, 1, &event,
 				     NULL));
 		EXPECT_EQ(SIZE, event.res);
-		EXPECT_TRUE(all_filled(at, 0, PAGES));
+		EXPECT_TRUE(dt_run_is_filled(at, SEED, 0, PAGES));
 		vec[0] = (struct iovec){ at, SIZE };
 		iocb.aio_nbytes = 1;
 		memset(at, 0, SIZE);
@@ -353,7 +345,7 @@ TEST_F(disk, pinned_page_is_copied)
 	EXPECT_EQ(pfn, dt_pmap(&self->fs, vm, 0).pfn);
 	EXPECT_EQ(DISCO_PAGE_PRIVATE, dt_pmap(&self->fs, vm, 0).state);
 	EXPECT_EQ(DISCO_PAGE_SHARED, dt_pmap(&self->fs, vm, 1).state);
-	EXPECT_TRUE(all_filled(at, 0, 2));
+	EXPECT_TRUE(dt_run_is_filled(at, SEED, 0, 2));
 	ASSERT_EQ(dt_page, read(pipe_fds[0], copy, dt_page));
 	EXPECT_TRUE(dt_is_filled(copy, SEED, 0));
 	close(pipe_fds[0]);
@@ -403,7 +395,7 @@ TEST_F(disk, clone_shares_as_well)
 	EXPECT_EQ(dt_pmap(&self->fs, clone, 9).pfn,
 		  dt_pmap(&self->fs, other, 9).pfn);
 	memset(at, 1, SIZE);
-	EXPECT_TRUE(all_filled(at_clone, 0, PAGES));
+	EXPECT_TRUE(dt_run_is_filled(at_clone, SEED, 0, PAGES));
 	close(disk);
 }
 
@@ -421,7 +413,7 @@ TEST_F(disk, faults_map_around)
 		((volatile char *)at)[i * dt_page];
 	ASSERT_OK(getrusage(RUSAGE_SELF, &after));
 	EXPECT_LE(after.ru_minflt - before.ru_minflt, PAGES / 16 + 4);
-	EXPECT_TRUE(all_filled(at, 0, PAGES));
+	EXPECT_TRUE(dt_run_is_filled(at, SEED, 0, PAGES));
 	close(disk);
 }
 
@@ -559,7 +551,7 @@ TEST_F(disk, cache_is_dropped)
 	EXPECT_EQ(dt_page, disk_stat(&self->fs, disk).out_used);
 	EXPECT_TRUE(dt_is_filled(at, SEED, 5));
 	ASSERT_EQ(SIZE, pread(disk, at, SIZE, 0));
-	EXPECT_TRUE(all_filled(at, 0, PAGES));
+	EXPECT_TRUE(dt_run_is_filled(at, SEED, 0, PAGES));
 	close(disk);
 
 	snprintf(path, sizeof(path), "%s.big", self->path);
@@ -571,7 +563,7 @@ TEST_F(disk, cache_is_dropped)
 		for (size_t at = 0; at < big; at += 16 * dt_page)
 			ASSERT_EQ(16 * dt_page,
 				  pread(disk, buffer + at, 16 * dt_page, at));
-		EXPECT_TRUE(all_filled(buffer, 0, 2048));
+		EXPECT_TRUE(dt_run_is_filled(buffer, SEED, 0, 2048));
 		/* Read-ahead may be one window further. */
 		EXPECT_LE(disk_stat(&self->fs, disk).out_cached,
 			  (512 + 512) * dt_page);
@@ -636,7 +628,7 @@ TEST_F(device, must_be_read_only)
 	ASSERT_OK(dt_disk_add(&self->fs, "disk", loop.fd, 0));
 	disk = disk_open(&self->fs, "disk", O_RDONLY);
 	ASSERT_EQ(SIZE, pread(disk, at, SIZE, 0));
-	EXPECT_TRUE(all_filled(at, 0, PAGES));
+	EXPECT_TRUE(dt_run_is_filled(at, SEED, 0, PAGES));
 	EXPECT_EQ(PAGES, disk_stat(&self->fs, disk).out_mapped);
 	close(disk);
 	ASSERT_OK(dt_punch(vm, 0, SIZE));
@@ -665,7 +657,7 @@ TEST_F(device, changes)
 	EXPECT_EQ(DISCO_DISK_CHANGED, disk_stat(&self->fs, disk).out_state);
 	EXPECT_EQ(SIZE, disk_stat(&self->fs, disk).out_bytes);
 	ASSERT_EQ(SIZE / 2, pread(disk, at, SIZE / 2, 0));
-	EXPECT_TRUE(all_filled(at, 0, PAGES / 2));
+	EXPECT_TRUE(dt_run_is_filled(at, SEED, 0, PAGES / 2));
 	EXPECT_EQ(8, disk_stat(&self->fs, disk).out_mapped);
 	/* Up to what is lost, then nothing. */
 	EXPECT_EQ(dt_page, pread(disk, plain, SIZE, SIZE / 2 - dt_page));
@@ -739,7 +731,7 @@ static void *race(void *arg)
 		char *at = racer->at + first * dt_page;
 
 		if (pread(racer->disk, at, nr * dt_page, first * dt_page) !=
-		    nr * dt_page || !all_filled(at, first, nr)) {
+		    nr * dt_page || !dt_run_is_filled(at, SEED, first, nr)) {
 			racer->ok = false;
 			break;
 		}

@@ -134,8 +134,7 @@ static void arrange(FIXTURE_DATA(fail) *self)
 	if (dt_clone(keep, self->vm))
 		dt_die("clone");
 	dt_close(keep);
-	for (int i = 0; i < 2; i++)
-		dt_fill(self->at + i * dt_page, 1, i);
+	dt_fill_run(self->at, 1, 0, 2);
 	dt_touch(self->at + 4 * dt_page, false);
 	dt_fill(self->at_other, 2, 0);
 	dt_fill(self->at_other + 7 * dt_page, 2, 7);

@@ -188,8 +188,7 @@ TEST_F(map, views_agree)
 	for (int i = 0; i < PAGES; i++)
 		dt_fill(views[i % 4] + i * dt_page, 1, i);
 	for (int v = 0; v < 4; v++)
-		for (int i = 0; i < PAGES; i++)
-			EXPECT_TRUE(dt_is_filled(views[v] + i * dt_page, 1, i));
+		EXPECT_TRUE(dt_run_is_filled(views[v], 1, 0, PAGES));
 }
 
 /* A view that has zero pages mapped loses them, in whatever way they go. */
@@ -198,8 +197,7 @@ TEST_F(map, zero_pages_go)
 	int other = dt_create(&self->fs, "other", SIZE);
 	char *at_other = dt_map(other, SIZE);
 
-	for (int i = 0; i < PAGES; i++)
-		dt_fill(at_other + i * dt_page, 1, i);
+	dt_fill_run(at_other, 1, 0, PAGES);
 	for (int how = 0; how < 3; how++) {
 		int vm = dt_create(&self->fs, "vm", SIZE);
 		char *at = dt_map(vm, SIZE), *view = dt_map(vm, SIZE);
@@ -217,10 +215,9 @@ TEST_F(map, zero_pages_go)
 			ASSERT_OK(dt_clone(vm, other));
 			break;
 		}
-		for (int i = 0; i < PAGES && how < 2; i++)
-			dt_fill(at + i * dt_page, 1, i);
-		for (int i = 0; i < PAGES; i++)
-			EXPECT_TRUE(dt_is_filled(view + i * dt_page, 1, i));
+		if (how < 2)
+			dt_fill_run(at, 1, 0, PAGES);
+		EXPECT_TRUE(dt_run_is_filled(view, 1, 0, PAGES));
 		dt_unmap(at, SIZE);
 		dt_unmap(view, SIZE);
 		dt_close(vm);
@@ -257,12 +254,10 @@ TEST_F(map, mremap)
 	char *moved;
 
 	ASSERT_NE(MAP_FAILED, at);
-	for (int i = 0; i < 4; i++)
-		dt_fill(at + i * dt_page, 1, i);
+	dt_fill_run(at, 1, 0, 4);
 	moved = mremap(at, 4 * dt_page, SIZE, MREMAP_MAYMOVE);
 	ASSERT_NE(MAP_FAILED, moved);
-	for (int i = 0; i < 4; i++)
-		EXPECT_TRUE(dt_is_filled(moved + i * dt_page, 1, i));
+	EXPECT_TRUE(dt_run_is_filled(moved, 1, 0, 4));
 	EXPECT_TRUE(dt_is_zero(moved + 4 * dt_page, SIZE - 4 * dt_page));
 
 	/* A length of 0 makes a second view. */
@@ -294,12 +289,10 @@ TEST_F(map, madvise)
 	int vm = dt_create(&self->fs, "vm", SIZE);
 	char *at = dt_map(vm, SIZE);
 
-	for (int i = 0; i < PAGES; i++)
-		dt_fill(at + i * dt_page, 1, i);
+	dt_fill_run(at, 1, 0, PAGES);
 	/* Forgets the mapping, not the memory. */
 	ASSERT_OK(madvise(at, 4 * dt_page, MADV_DONTNEED));
-	for (int i = 0; i < 4; i++)
-		EXPECT_TRUE(dt_is_filled(at + i * dt_page, 1, i));
+	EXPECT_TRUE(dt_run_is_filled(at, 1, 0, 4));
 	/* Is a punch. */
 	ASSERT_OK(madvise(at + 4 * dt_page, 4 * dt_page, MADV_REMOVE));
 	EXPECT_TRUE(dt_is_zero(at + 4 * dt_page, 4 * dt_page));
@@ -374,8 +367,7 @@ TEST_F(map, killed_monitor_leaves_its_memory)
 	ASSERT_OK(pipe(ready));
 	pid = dt_fork();
 	if (!pid) {
-		for (int i = 0; i < PAGES; i++)
-			dt_fill(at + i * dt_page, 1, i);
+		dt_fill_run(at, 1, 0, PAGES);
 		if (write(ready[1], "", 1) != 1)
 			_exit(1);
 		for (;;)
@@ -384,8 +376,7 @@ TEST_F(map, killed_monitor_leaves_its_memory)
 	ASSERT_EQ(1, read(ready[0], &byte, 1));
 	ASSERT_OK(kill(pid, SIGKILL));
 	EXPECT_EQ(128 + SIGKILL, dt_wait(pid));
-	for (int i = 0; i < PAGES; i++)
-		EXPECT_TRUE(dt_is_filled(at + i * dt_page, 1, i));
+	EXPECT_TRUE(dt_run_is_filled(at, 1, 0, PAGES));
 	close(ready[0]);
 	close(ready[1]);
 }

@@ -41,20 +41,6 @@ static uint64_t pfn(const struct dt_fs *fs, int fd, uint64_t gfn)
 	return dt_pmap(fs, fd, gfn).pfn;
 }
 
-static bool all_filled(const char *at, uint64_t seed)
-{
-	for (int i = 0; i < PAGES; i++)
-		if (!dt_is_filled(at + i * dt_page, seed, i))
-			return false;
-	return true;
-}
-
-static void fill_all(char *at, uint64_t seed)
-{
-	for (int i = 0; i < PAGES; i++)
-		dt_fill(at + i * dt_page, seed, i);
-}
-
 static int set_flags(int fd, int flags)
 {
 	return ioctl(fd, FS_IOC_SETFLAGS, &flags);
@@ -133,11 +119,11 @@ TEST_F(merge, each_side_writes_for_itself)
 	char *at = dt_map(vm, SIZE), *at_other = dt_map(other, SIZE);
 	char *buffer = malloc(dt_page);
 
-	fill_all(at, 1);
-	fill_all(at_other, 1);
+	dt_fill_run(at, 1, 0, PAGES);
+	dt_fill_run(at_other, 1, 0, PAGES);
 	EXPECT_EQ(PAGES, merge(&self->fs, vm, 0, other, 0, PAGES).out_merged);
-	EXPECT_TRUE(all_filled(at, 1));
-	EXPECT_TRUE(all_filled(at_other, 1));
+	EXPECT_TRUE(dt_run_is_filled(at, 1, 0, PAGES));
+	EXPECT_TRUE(dt_run_is_filled(at_other, 1, 0, PAGES));
 	dt_fill(at, 2, 0);
 	dt_fill(at_other + dt_page, 3, 1);
 	dt_fill(buffer, 4, 2);
@@ -197,7 +183,7 @@ TEST_F(merge, one_vm)
 		EXPECT_TRUE(dt_is_filled(at + i * dt_page, 1, 0));
 		dt_fill(at + i * dt_page, 1, i);
 	}
-	EXPECT_TRUE(all_filled(at, 1));
+	EXPECT_TRUE(dt_run_is_filled(at, 1, 0, PAGES));
 
 	memset(at, 0, SIZE / 2);
 	m = merge(&self->fs, vm, 0, vm, 0, PAGES);
@@ -240,8 +226,8 @@ TEST_F(merge, pinned_page_is_left_alone)
 	uint64_t before[2];
 	int pipe_fds[2];
 
-	fill_all(at, 1);
-	fill_all(at_other, 1);
+	dt_fill_run(at, 1, 0, PAGES);
+	dt_fill_run(at_other, 1, 0, PAGES);
 	memset(at + 4 * dt_page, 0, dt_page);
 	memset(at_other + 4 * dt_page, 0, dt_page);
 	before[0] = pfn(&self->fs, vm, 2);
@@ -282,8 +268,8 @@ TEST_F(merge, page_with_more_users_stays)
 	struct disco_merge m;
 	uint64_t stays;
 
-	fill_all(at, 1);
-	fill_all(at_other, 1);
+	dt_fill_run(at, 1, 0, PAGES);
+	dt_fill_run(at_other, 1, 0, PAGES);
 	ASSERT_OK(dt_clone(clone, vm));
 	stays = pfn(&self->fs, vm, 5);
 	m = merge(&self->fs, other, 5, vm, 5, 1);
@@ -293,9 +279,9 @@ TEST_F(merge, page_with_more_users_stays)
 	m = merge(&self->fs, vm, 6, other, 6, 1);
 	EXPECT_EQ(1, m.out_freed);
 	EXPECT_EQ(3, dt_pmap(&self->fs, other, 6).users);
-	EXPECT_TRUE(all_filled(at, 1));
-	EXPECT_TRUE(all_filled(at_other, 1));
-	EXPECT_TRUE(all_filled(dt_map(clone, SIZE), 1));
+	EXPECT_TRUE(dt_run_is_filled(at, 1, 0, PAGES));
+	EXPECT_TRUE(dt_run_is_filled(at_other, 1, 0, PAGES));
+	EXPECT_TRUE(dt_run_is_filled(dt_map(clone, SIZE), 1, 0, PAGES));
 }
 
 /* What a disk's cache has is there in any case. */
@@ -309,7 +295,7 @@ TEST_F(merge, cached_page_stays)
 	char *at_clone = dt_map(clone, SIZE), path[64];
 	uint64_t stays[2];
 
-	fill_all(at, 1);
+	dt_fill_run(at, 1, 0, PAGES);
 	ASSERT_EQ(SIZE, write(backing, at, SIZE));
 	close(backing);
 	backing = open("/mnt/backing", O_RDONLY | O_CLOEXEC);
@@ -443,8 +429,8 @@ TEST_F(merge, vm_that_takes_no_part)
 	struct disco_merge self_same = { .vm_fd = vm, .other_fd = vm, .nr = 1 };
 	pid_t pid;
 
-	fill_all(at, 1);
-	fill_all(at_other, 1);
+	dt_fill_run(at, 1, 0, PAGES);
+	dt_fill_run(at_other, 1, 0, PAGES);
 	EXPECT_EQ(0, flags(vm));
 	EXPECT_EQ(1, merge(&self->fs, vm, 9, other, 9, 1).out_merged);
 	ASSERT_OK(set_flags(vm, FS_NOCOW_FL));
@@ -678,8 +664,8 @@ TEST_F(merge, against_each_other)
 	char *at = dt_map(vm, SIZE), *at_other = dt_map(other, SIZE), name[16];
 	bool stop = false, ok = true;
 
-	fill_all(at, 1);
-	fill_all(at_other, 1);
+	dt_fill_run(at, 1, 0, PAGES);
+	dt_fill_run(at_other, 1, 0, PAGES);
 	for (int i = 0; i < ARRAY_SIZE(keep); i++) {
 		snprintf(name, sizeof(name), "keep%d", i);
 		keep[i] = dt_create(&self->fs, name, SIZE);
@@ -692,16 +678,16 @@ TEST_F(merge, against_each_other)
 					 merge_for_ever, &mergers[i]));
 	}
 	for (double end = dt_now() + 1; ok && dt_now() < end;) {
-		fill_all(at, 1);
+		dt_fill_run(at, 1, 0, PAGES);
 		ok = dt_check(self->fs.control, vm) && !dt_clone(other, vm);
 	}
 	EXPECT_TRUE(ok);
 	__atomic_store_n(&stop, true, __ATOMIC_RELAXED);
 	for (int i = 0; i < ARRAY_SIZE(mergers); i++)
 		pthread_join(mergers[i].thread, NULL);
-	EXPECT_TRUE(all_filled(at, 1));
-	EXPECT_TRUE(all_filled(at_other, 1));
-	EXPECT_TRUE(all_filled(dt_map(keep[1], SIZE), 1));
+	EXPECT_TRUE(dt_run_is_filled(at, 1, 0, PAGES));
+	EXPECT_TRUE(dt_run_is_filled(at_other, 1, 0, PAGES));
+	EXPECT_TRUE(dt_run_is_filled(dt_map(keep[1], SIZE), 1, 0, PAGES));
 }
 
 TEST_HARNESS_MAIN

@@ -14,18 +14,12 @@
 
 DISCO_FIXTURE(size, NULL);
 
-static void fill_all(char *at)
-{
-	for (int i = 0; i < PAGES; i++)
-		dt_fill(at + i * dt_page, 1, i);
-}
-
-/* Bytes [from, to) are zero, everything else is what fill_all() wrote. */
+/* Bytes [from, to) are zero, everything else is what dt_fill_run() wrote. */
 static bool zero_between(const char *at, size_t from, size_t to)
 {
 	static char expected[PAGES * 65536];
 
-	fill_all(expected);
+	dt_fill_run(expected, 1, 0, PAGES);
 	memset(expected + from, 0, to - from);
 	return !memcmp(expected, at, SIZE);
 }
@@ -41,7 +35,7 @@ TEST_F(size, shrink_and_grow)
 	struct stat stat_buf;
 
 	for (int i = 0; i < ARRAY_SIZE(sizes); i++) {
-		fill_all(at);
+		dt_fill_run(at, 1, 0, PAGES);
 		ASSERT_OK(ftruncate(vm, sizes[i]));
 		ASSERT_OK(fstat(vm, &stat_buf));
 		EXPECT_EQ(sizes[i], stat_buf.st_size);
@@ -81,7 +75,7 @@ TEST_F(size, shrink_into_a_shared_page)
 	int other = dt_create(&self->fs, "other", SIZE);
 	char *at = dt_map(vm, SIZE), *at_other = dt_map(other, SIZE);
 
-	fill_all(at);
+	dt_fill_run(at, 1, 0, PAGES);
 	ASSERT_OK(dt_clone(other, vm));
 	ASSERT_OK(ftruncate(vm, dt_page + 100));
 	ASSERT_OK(ftruncate(vm, SIZE));
@@ -137,7 +131,7 @@ TEST_F(size, punch)
 		size_t first = (from + dt_page - 1) / dt_page;
 		size_t last = to / dt_page;
 
-		fill_all(at);
+		dt_fill_run(at, 1, 0, PAGES);
 		ASSERT_OK(dt_punch(vm, from, to - from));
 		EXPECT_TRUE(zero_between(at, from, to));
 		EXPECT_TRUE(zero_between(view, from, to));
@@ -145,7 +139,7 @@ TEST_F(size, punch)
 			  dt_stat(&self->fs, vm).out_private / dt_page);
 	}
 	/* Past the end there is nothing to punch. */
-	fill_all(at);
+	dt_fill_run(at, 1, 0, PAGES);
 	EXPECT_EQ(0, dt_punch(vm, SIZE, dt_page));
 	EXPECT_EQ(0, dt_punch(vm, SIZE - dt_page, 1LL << 40));
 	EXPECT_TRUE(zero_between(at, SIZE - dt_page, SIZE));
@@ -178,7 +172,7 @@ TEST_F(size, other_modes_of_fallocate)
 	int reader = dt_open(&self->fs, "vm", O_RDONLY);
 	char *at = dt_map(vm, SIZE);
 
-	fill_all(at);
+	dt_fill_run(at, 1, 0, PAGES);
 	for (int i = 0; i < ARRAY_SIZE(modes); i++)
 		EXPECT_ERRNO(EOPNOTSUPP, fallocate(vm, modes[i], 0, dt_page));
 	EXPECT_ERRNO(EINVAL, dt_punch(vm, 0, 0));
@@ -227,8 +221,7 @@ TEST_F(size, footprint)
 	char *at = dt_map(vm, SIZE);
 	struct stat stat_buf;
 
-	for (int i = 0; i < 5; i++)
-		dt_fill(at + i * dt_page, 1, i);
+	dt_fill_run(at, 1, 0, 5);
 	dt_touch(at + 8 * dt_page, false);
 	ASSERT_OK(fstat(vm, &stat_buf));
 	EXPECT_EQ(5 * dt_page / 512, stat_buf.st_blocks);
@@ -319,15 +312,13 @@ TEST_F(limit, fault_past_it_is_sigbus)
 	char *at_other = dt_map(other, SIZE);
 	long refused = dt_counter("refused_limit");
 
-	for (int i = 0; i < LIMIT; i++)
-		dt_fill(at + i * dt_page, 1, i);
+	dt_fill_run(at, 1, 0, LIMIT);
 	EXPECT_EQ(SIGBUS, dt_touch(at + LIMIT * dt_page, true));
 	EXPECT_EQ(SIGBUS, dt_touch(at_other, true));
 	EXPECT_LE(refused + 2, dt_counter("refused_limit"));
 	/* Reading needs no page. */
 	EXPECT_TRUE(dt_is_zero(at + LIMIT * dt_page, dt_page));
-	for (int i = 0; i < LIMIT; i++)
-		EXPECT_TRUE(dt_is_filled(at + i * dt_page, 1, i));
+	EXPECT_TRUE(dt_run_is_filled(at, 1, 0, LIMIT));
 	ASSERT_OK(dt_punch(vm, 0, dt_page));
 	EXPECT_EQ(0, dt_touch(at_other, true));
 }
@@ -339,8 +330,7 @@ TEST_F(limit, clone_at_the_limit)
 	int other = dt_create(&self->fs, "other", SIZE);
 	char *at = dt_map(vm, SIZE), *at_other = dt_map(other, SIZE);
 
-	for (int i = 0; i < LIMIT; i++)
-		dt_fill(at + i * dt_page, 1, i);
+	dt_fill_run(at, 1, 0, LIMIT);
 	ASSERT_OK(dt_clone(other, vm));
 	EXPECT_EQ(0, free_pages(&self->fs));
 	EXPECT_EQ(SIGBUS, dt_touch(at_other, true));
@@ -362,8 +352,7 @@ TEST_F(limit, remount)
 	struct statfs buf;
 	struct stat stat_buf;
 
-	for (int i = 0; i < 4; i++)
-		dt_fill(at + i * dt_page, 1, i);
+	dt_fill_run(at, 1, 0, 4);
 	ASSERT_OK(mount("none", self->fs.root, NULL, MS_REMOUNT, "size=128k"));
 	ASSERT_OK(statfs(self->fs.ram, &buf));
 	EXPECT_EQ(2 * LIMIT, buf.f_blocks);
@@ -384,8 +373,7 @@ TEST_F(limit, remount)
 	ASSERT_OK(mount("none", self->fs.root, NULL, MS_REMOUNT, "size=16k"));
 	EXPECT_EQ(0, free_pages(&self->fs));
 	EXPECT_EQ(SIGBUS, dt_touch(at + 5 * dt_page, true));
-	for (int i = 0; i < 4; i++)
-		EXPECT_TRUE(dt_is_filled(at + i * dt_page, 1, i));
+	EXPECT_TRUE(dt_run_is_filled(at, 1, 0, 4));
 }
 
 TEST_F(limit, percent)

@@ -449,6 +449,22 @@ bool dt_is_filled(const void *page, uint64_t seed, uint64_t gfn)
 	return true;
 }
 
+/** dt_fill_run() - dt_fill() for @nr pages at @at, from @gfn on */
+void dt_fill_run(char *at, uint64_t seed, uint64_t gfn, int nr)
+{
+	for (int i = 0; i < nr; i++)
+		dt_fill(at + i * dt_page, seed, gfn + i);
+}
+
+/** dt_run_is_filled() - do pages hold what dt_fill_run() wrote? */
+bool dt_run_is_filled(const char *at, uint64_t seed, uint64_t gfn, int nr)
+{
+	for (int i = 0; i < nr; i++)
+		if (!dt_is_filled(at + i * dt_page, seed, gfn + i))
+			return false;
+	return true;
+}
+
 /** dt_is_zero() - is a range all zeros? */
 bool dt_is_zero(const void *at, size_t size)
 {

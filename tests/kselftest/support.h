@@ -82,6 +82,8 @@ bool dt_gauges_settle(const struct dt_gauges *before);
 /* Contents. A pattern names its page, so that a page in the wrong place shows. */
 void dt_fill(void *page, uint64_t seed, uint64_t gfn);
 bool dt_is_filled(const void *page, uint64_t seed, uint64_t gfn);
+void dt_fill_run(char *at, uint64_t seed, uint64_t gfn, int nr);
+bool dt_run_is_filled(const char *at, uint64_t seed, uint64_t gfn, int nr);
 bool dt_is_zero(const void *at, size_t size);
 
 /* Touch one byte; returns 0 or the signal that came. */

@@ -826,8 +826,7 @@ TEST_F(memmap, sweep_of_all_frames)
 	uint64_t pages = sysconf(_SC_PHYS_PAGES);
 	unsigned int found = 0;
 
-	for (int i = 0; i < PAGES; i++)
-		dt_fill(at + i * dt_page, 1, i);
+	dt_fill_run(at, 1, 0, PAGES);
 	for (int i = 0; i < PAGES; i++) {
 		memmap.pfn = dt_pmap(&self->fs, vm, i).pfn;
 		found += !ioctl(self->fs.control, DISCO_MEMMAP, &memmap);
@@ -869,8 +868,7 @@ TEST_F(stat, numbers)
 		.out_machine = 77,
 	};
 
-	for (int i = 0; i < 4; i++)
-		dt_fill(at + i * dt_page, 1, i);
+	dt_fill_run(at, 1, 0, 4);
 	ASSERT_OK(dt_clone(other, vm));
 	dt_fill(at, 2, 0);
 	EXPECT_EQ(0, dt_touch(at + 6 * dt_page, false));
@@ -901,8 +899,7 @@ TEST_F(check, counts_what_it_walks)
 	char *at = dt_map(vm, PAGES * dt_page);
 	struct disco_check check = { .size = sizeof(check), .mount_fd = root };
 
-	for (int i = 0; i < 3; i++)
-		dt_fill(at + i * dt_page, 1, i);
+	dt_fill_run(at, 1, 0, 3);
 	ASSERT_OK(dt_clone(other, vm));
 	ASSERT_OK(ioctl(self->fs.control, DISCO_CHECK, &check));
 	EXPECT_EQ(DISCO_CHECK_OK, check.out_violation);

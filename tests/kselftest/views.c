@@ -70,8 +70,7 @@ static bool all_show_zeros(FIXTURE_DATA(views) *self, int first, int last)
 
 static void fill_through(FIXTURE_DATA(views) *self, int view, uint64_t seed)
 {
-	for (int i = 0; i < PAGES; i++)
-		dt_fill(self->at[view] + i * dt_page, seed, i);
+	dt_fill_run(self->at[view], seed, 0, PAGES);
 }
 
 TEST_F(views, what_one_writes_all_see)
@@ -141,8 +140,7 @@ TEST_F(views, clone_over_it_unmaps_all)
 	int other = dt_create(&self->fs, "other", SIZE);
 	char *at = dt_map(other, SIZE);
 
-	for (int i = 0; i < PAGES; i++)
-		dt_fill(at + i * dt_page, 2, i);
+	dt_fill_run(at, 2, 0, PAGES);
 	fill_through(self, 0, 1);
 	EXPECT_TRUE(all_show(self, 1, 0, PAGES - 1));
 	ASSERT_OK(dt_clone(self->vm, other));
@@ -168,8 +166,7 @@ TEST_F(views, clone_of_it_is_not_written_through_any)
 
 		fill_through(self, v, 100 + v);
 		EXPECT_TRUE(all_show(self, 100 + v, 0, PAGES - 1));
-		for (int i = 0; i < PAGES; i++)
-			EXPECT_TRUE(dt_is_filled(at + i * dt_page, v, i));
+		EXPECT_TRUE(dt_run_is_filled(at, v, 0, PAGES));
 	}
 }
 
