@@ -179,6 +179,32 @@ static void enter_root(void)
 	must_mount("devpts", "/dev/pts", "devpts", NULL);
 }
 
+/*
+ * Leaves the processor's own timer for that of the board. QEMU up to 7.2 at least
+ * loses an interrupt of the former when Compare is written while the old value
+ * expires in another thread, and the next one comes when the counter has gone
+ * round, 43 seconds later. With several processors it stays: they have no other.
+ */
+static void use_board_timer(void)
+{
+	static const char clock[] = "/sys/devices/system/clockevents/clockevent";
+	char path[96], *name;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s1", clock);
+	if (!access(path, F_OK))
+		return;
+	snprintf(path, sizeof(path), "%s0/current_device", clock);
+	name = read_file(path);
+	if (!name || strcmp(name, "MIPS\n"))
+		return;
+	snprintf(path, sizeof(path), "%s0/unbind_device", clock);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0 || write(fd, name, strlen(name)) < 0)
+		perror("disco-guest: the processor's timer stays");
+	close(fd);
+}
+
 static void loopback_up(void)
 {
 	struct ifreq request = { .ifr_name = "lo", .ifr_flags = IFF_UP };
@@ -307,6 +333,7 @@ int main(void)
 	parse_command_line();
 	load_modules();
 	enter_root();
+	use_board_timer();
 	sethostname(host, strlen(host));
 	loopback_up();
 	setenv("PATH", PATH, 1);
