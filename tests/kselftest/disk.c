@@ -578,27 +578,30 @@ TEST_F(disk, cache_is_dropped)
 struct loop {
 	int file;
 	int fd;
-	char path[32];
+	char backing[64];
 };
 
-static bool loop_open(struct loop *loop, bool read_only)
+/* With LO_FLAGS_DIRECT_IO, reads past the end of the file fail as on a bad disk. */
+static bool loop_open(struct loop *loop, int flags)
 {
-	struct loop_config config = {
-		.info.lo_flags = read_only ? LO_FLAGS_READ_ONLY : 0,
-	};
+	struct loop_config config = { .info.lo_flags = flags };
 	int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC), nr;
+	bool read_only = flags & LO_FLAGS_READ_ONLY;
+	char path[32];
 
 	if (control < 0)
 		return false;
-	close(make_backing("/mnt/loop-backing", SIZE));
-	loop->file = open("/mnt/loop-backing", O_RDWR | O_CLOEXEC);
+	snprintf(loop->backing, sizeof(loop->backing), DIRECT ".loop.%d",
+		 getpid());
+	close(make_backing(loop->backing, SIZE));
+	loop->file = open(loop->backing, O_RDWR | O_CLOEXEC);
 	config.fd = loop->file;
 	nr = ioctl(control, LOOP_CTL_GET_FREE);
 	close(control);
-	snprintf(loop->path, sizeof(loop->path), "/dev/loop%d", nr);
-	loop->fd = open(loop->path, (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC);
+	snprintf(path, sizeof(path), "/dev/loop%d", nr);
+	loop->fd = open(path, (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC);
 	if (loop->fd < 0 || ioctl(loop->fd, LOOP_CONFIGURE, &config))
-		dt_die("configure %s", loop->path);
+		dt_die("configure %s", path);
 	return true;
 }
 
@@ -607,7 +610,7 @@ static void loop_close(struct loop *loop)
 	ioctl(loop->fd, LOOP_CLR_FD);
 	close(loop->fd);
 	close(loop->file);
-	unlink("/mnt/loop-backing");
+	unlink(loop->backing);
 }
 
 DISCO_FIXTURE(device, NULL);
@@ -619,12 +622,12 @@ TEST_F(device, must_be_read_only)
 	char *at = dt_map(vm, SIZE);
 	struct loop loop;
 
-	if (!loop_open(&loop, false))
+	if (!loop_open(&loop, 0))
 		SKIP(_exit(255), "this kernel has no loop devices");
 	EXPECT_ERRNO(ETXTBSY, dt_disk_add(&self->fs, "disk", loop.fd, 0));
 	loop_close(&loop);
 
-	loop_open(&loop, true);
+	loop_open(&loop, LO_FLAGS_READ_ONLY);
 	ASSERT_OK(dt_disk_add(&self->fs, "disk", loop.fd, 0));
 	disk = disk_open(&self->fs, "disk", O_RDONLY);
 	ASSERT_EQ(SIZE, pread(disk, at, SIZE, 0));
@@ -646,7 +649,7 @@ TEST_F(device, changes)
 	char *at = dt_map(vm, SIZE), *plain = malloc(SIZE);
 	struct loop loop;
 
-	if (!loop_open(&loop, true))
+	if (!loop_open(&loop, LO_FLAGS_READ_ONLY))
 		SKIP(_exit(255), "this kernel has no loop devices");
 	ASSERT_OK(dt_disk_add(&self->fs, "disk", loop.fd, 0));
 	disk = disk_open(&self->fs, "disk", O_RDONLY);
@@ -669,6 +672,59 @@ TEST_F(device, changes)
 	EXPECT_EQ(DISCO_DISK_CHANGED, disk_stat(&self->fs, disk).out_state);
 	close(disk);
 	free(plain);
+	ASSERT_OK(dt_punch(vm, 0, SIZE));
+	ASSERT_OK(unlink(disk_path(&self->fs, "disk")));
+	loop_close(&loop);
+}
+
+/*
+ * Half of a device cannot be read: who asks for it gets EIO, through a worker as
+ * well, nobody gets anything else, and nothing is kept of it.
+ */
+TEST_F(device, fails)
+{
+	int vm = dt_create(&self->fs, "vm", SIZE), disk;
+	char *at = dt_map(vm, SIZE);
+	struct iocb iocb = {
+		.aio_lio_opcode = IOCB_CMD_PREAD,
+		.aio_buf = (uintptr_t)at + SIZE / 2, .aio_nbytes = SIZE / 2,
+		.aio_offset = SIZE / 2,
+	}, *list = &iocb;
+	struct io_event event;
+	aio_context_t context = 0;
+	struct loop loop;
+
+	if (!loop_open(&loop, LO_FLAGS_READ_ONLY | LO_FLAGS_DIRECT_IO))
+		SKIP(_exit(255), "this kernel has no loop devices");
+	ASSERT_OK(dt_disk_add(&self->fs, "disk", loop.fd, 0));
+	disk = disk_open(&self->fs, "disk", O_RDONLY);
+	ASSERT_OK(ftruncate(loop.file, SIZE / 2));
+	dt_fill_run(at, 1, 0, PAGES);
+
+	EXPECT_EQ(SIZE / 2, pread(disk, at, SIZE, 0));
+	EXPECT_TRUE(dt_run_is_filled(at, SEED, 0, PAGES / 2));
+	EXPECT_ERRNO(EIO, pread(disk, at + SIZE / 2, SIZE / 2, SIZE / 2));
+	ASSERT_OK(syscall(SYS_io_setup, 1, &context));
+	iocb.aio_fildes = disk;
+	ASSERT_EQ(1, syscall(SYS_io_submit, context, 1, &list));
+	ASSERT_EQ(1, syscall(SYS_io_getevents, context, 1, 1, &event, NULL));
+	EXPECT_EQ(-EIO, event.res);
+	EXPECT_TRUE(dt_run_is_filled(at + SIZE / 2, 1, PAGES / 2, PAGES / 2));
+	EXPECT_LT(0, disk_stat(&self->fs, disk).out_errors);
+	EXPECT_EQ(DISCO_DISK_OK, disk_stat(&self->fs, disk).out_state);
+
+	for (int i = PAGES / 2; i < PAGES; i++) {
+		char page[dt_page];
+
+		dt_fill(page, SEED, i);
+		ASSERT_EQ(dt_page, pwrite(loop.file, page, dt_page, i * dt_page));
+	}
+	ASSERT_EQ(SIZE, pread(disk, at, SIZE, 0));
+	EXPECT_TRUE(dt_run_is_filled(at, SEED, 0, PAGES));
+	EXPECT_EQ(SIZE, dt_stat(&self->fs, vm).out_shared);
+
+	ASSERT_OK(syscall(SYS_io_destroy, context));
+	close(disk);
 	ASSERT_OK(dt_punch(vm, 0, SIZE));
 	ASSERT_OK(unlink(disk_path(&self->fs, "disk")));
 	loop_close(&loop);
