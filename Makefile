@@ -30,6 +30,7 @@ build/deps.stamp: $(PACKAGE_LISTS)
 
 userspace: deps
 	$(MAKE) -C userspace
+	$(MAKE) -C numa-policy
 
 # The module is built in a tree of links, one for each kernel, so that several
 # kernels' objects live side by side.
