@@ -44,6 +44,7 @@
 #include <unistd.h>
 
 #define PATH "/usr/sbin:/usr/bin:/sbin:/bin"
+#define RENEW "/usr/sbin/disco-renew"
 #define TAR_BLOCK 512
 
 static const char *host = "guest", *job, *tty = "console", *tag = "-", *then = "";
@@ -119,6 +120,7 @@ static void load_modules(void)
 	char *list = read_file("/modules/list"), *end;
 	bool net = have_virtio(devices, 0x1000, 0x1041);
 	bool balloon = have_virtio(devices, 0x1002, 0x1045);
+	bool channel = have_virtio(devices, 0x1003, 0x1043);
 	char device[16], name[64], path[96];
 	int fd;
 
@@ -128,7 +130,8 @@ static void load_modules(void)
 		if (sscanf(list, "%15s %63s", device, name) != 2)
 			continue;
 		snprintf(path, sizeof(path), "/modules/%s.ko", name);
-		if ((strcmp(device, "net") || net) && (strcmp(device, "balloon") || balloon)) {
+		if ((strcmp(device, "net") || net) && (strcmp(device, "balloon") || balloon) &&
+		    (strcmp(device, "channel") || channel)) {
 			fd = open(path, O_RDONLY | O_CLOEXEC);
 			if (fd < 0 || (syscall(SYS_finit_module, fd, "", 0) < 0 && errno != ENOSYS))
 				die("cannot load %s", path);
@@ -213,6 +216,16 @@ static void loopback_up(void)
 	if (fd < 0 || ioctl(fd, SIOCSIFFLAGS, &request) < 0)
 		perror("disco-guest: lo");
 	close(fd);
+}
+
+/* The program that makes the guest another machine when it is cloned. */
+static void start_renew(void)
+{
+	if (access("/sys/class/virtio-ports", F_OK) < 0 || fork())
+		return;
+	execl(RENEW, RENEW, NULL);
+	perror("disco-guest: " RENEW);
+	_exit(1);
 }
 
 /* Copies size bytes of the archive to a new file, and skips its padding. */
@@ -336,6 +349,7 @@ int main(void)
 	use_board_timer();
 	sethostname(host, strlen(host));
 	loopback_up();
+	start_renew();
 	setenv("PATH", PATH, 1);
 	setenv("HOME", "/root", 1);
 	setenv("LANG", "C", 1);
