@@ -33,6 +33,17 @@ _discoctl_names()
 	done < <(find "${mount:-/run/disco}/$folder" -type f -printf '%P\0' 2>/dev/null)
 }
 
+# Adds the domains that can be cloned, with names chosen by others as above.
+_discoctl_domains()
+{
+	local name
+
+	while IFS= read -r name; do
+		[[ ! $name || $name != "$cur"* ]] ||
+			COMPREPLY+=("$(printf '%q' "$name")")
+	done < <(virsh list --state-paused --name 2>/dev/null)
+}
+
 _discoctl()
 {
 	local cur prev words cword
@@ -46,21 +57,21 @@ _discoctl()
 		_filedir -d
 		return
 		;;
-	--pfn | --max | --mode)
+	--pfn | --copies | --max | --mode)
 		return
 		;;
 	esac
 
 	if [[ $cur == -* ]]; then
 		mapfile -t COMPREPLY < <(compgen -W '-j --json -p --pretty
-			-m --mount -a --all --pfn --same-gfn-only --max --mode
+			-m --mount -a --all --pfn --same-gfn-only --copies --max --mode
 			-h --help -V --version' -- "$cur")
 		return
 	fi
 
 	for ((i = 1; i < cword; i++)); do
 		case ${words[i]} in
-		-m | --mount | --pfn | --max | --mode) ((i++)) ;;
+		-m | --mount | --pfn | --copies | --max | --mode) ((i++)) ;;
 		-*) ;;
 		*) commands+=("${words[i]}") ;;
 		esac
@@ -68,8 +79,8 @@ _discoctl()
 
 	case "${#commands[@]} ${commands[*]}" in
 	"0 ")
-		mapfile -t COMPREPLY < <(compgen -W 'vm vcpu disk page merge stat
-			check version help' -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W 'vm vcpu disk page merge clone
+			stat check version help' -- "$cur")
 		;;
 	"1 vm")
 		mapfile -t COMPREPLY < <(compgen -W 'list show help' -- "$cur")
@@ -84,6 +95,10 @@ _discoctl()
 	"1 page" | "1 merge")
 		mapfile -t COMPREPLY < <(compgen -W 'help' -- "$cur")
 		_discoctl_names ram
+		;;
+	"1 clone")
+		mapfile -t COMPREPLY < <(compgen -W 'help' -- "$cur")
+		_discoctl_domains
 		;;
 	"2 vm show" | "2 vcpu list" | "2 vcpu show" | "2 vcpu dump")
 		_discoctl_names ram

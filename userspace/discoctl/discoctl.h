@@ -27,6 +27,7 @@ enum {
  * @all: page: one line for each page; merge: all machines
  * @same_gfn_only: merge: do not look for equal pages elsewhere
  * @pfn: page: machine frame number, or NULL
+ * @copies: clone: number of copies, or NULL
  * @max: disk add: limit on what stays cached unused, or NULL
  * @mode: disk add: permissions, or NULL
  */
@@ -38,6 +39,7 @@ struct ctl {
 	bool all;
 	bool same_gfn_only;
 	const char *pfn;
+	const char *copies;
 	const char *max;
 	const char *mode;
 };
@@ -51,6 +53,9 @@ struct command {
 	const char *name;
 	int (*run)(struct ctl *ctl, int argc, char **argv);
 };
+
+/* What follows is for the parts of the program that are loaded later, too. */
+#pragma GCC visibility push(default)
 
 int dispatch(struct ctl *ctl, const struct command *table, const char *what,
 	     int argc, char **argv);
@@ -69,6 +74,7 @@ int cmd_vcpu(struct ctl *ctl, int argc, char **argv);
 int cmd_disk(struct ctl *ctl, int argc, char **argv);
 int cmd_page(struct ctl *ctl, int argc, char **argv);
 int cmd_merge(struct ctl *ctl, int argc, char **argv);
+int cmd_clone(struct ctl *ctl, int argc, char **argv);
 int cmd_stat(struct ctl *ctl, int argc, char **argv);
 int cmd_check(struct ctl *ctl, int argc, char **argv);
 int cmd_version(struct ctl *ctl, int argc, char **argv);
@@ -157,5 +163,7 @@ bool contents_add(struct contents *contents, size_t guest, uint64_t gfn,
 size_t contents_pair(struct contents *contents);
 bool contents_next(const struct contents *contents, size_t *at,
 		   struct pairs *pairs);
+
+#pragma GCC visibility pop
 
 #endif /* DISCOCTL_H */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * discoctl: look at the memory of virtual machines under Disco, manage disks,
- * merge pages.
+ * merge pages, clone machines.
  *
  * Each command is in a file of its own, with its help. A command collects its
  * whole answer before it prints JSON, so that what is printed is one object:
@@ -21,7 +21,7 @@ static const char help[] =
 	"Usage: discoctl [OPTIONS] COMMAND ...\n"
 	"\n"
 	"Shows what the Disco kernel module knows about virtual machines, manages the\n"
-	"disks that they share, and merges pages.\n"
+	"disks that they share, merges pages, and clones machines.\n"
 	"\n"
 	"Commands (any unambiguous beginning will do):\n"
 	"  vm list                    memory of all virtual machines\n"
@@ -37,6 +37,7 @@ static const char help[] =
 	"  page NAME [GFN[-GFN]]      what is behind each page of a machine\n"
 	"  page --pfn PFN             who uses a machine frame\n"
 	"  merge NAME...              make equal pages of machines one\n"
+	"  clone DOMAIN NAME          start copies of a paused libvirt domain\n"
 	"  stat                       counters of the module\n"
 	"  check                      walk all structures, report a violation\n"
 	"  version                    versions of program, library and module\n"
@@ -49,6 +50,7 @@ static const char help[] =
 	"  -a, --all                  page: one line for each page; merge: all machines\n"
 	"      --pfn PFN              page: ask about a machine frame\n"
 	"      --same-gfn-only        merge: not pages at different frame numbers\n"
+	"      --copies K             clone: so many copies, NAME-1 to NAME-K\n"
 	"      --max SIZE             disk add: most that stays cached unused\n"
 	"      --mode MODE            disk add: permissions, octal\n"
 	"  -h, --help                 this text\n"
@@ -66,6 +68,7 @@ static const struct command commands[] = {
 	{ "disk", cmd_disk },
 	{ "page", cmd_page },
 	{ "merge", cmd_merge },
+	{ "clone", cmd_clone },
 	{ "stat", cmd_stat },
 	{ "check", cmd_check },
 	{ "version", cmd_version },
@@ -242,6 +245,7 @@ static const struct option options[] = {
 	{ "all", no_argument, NULL, 'a' },
 	{ "pfn", required_argument, NULL, 'f' },
 	{ "same-gfn-only", no_argument, NULL, 's' },
+	{ "copies", required_argument, NULL, 'c' },
 	{ "max", required_argument, NULL, 'x' },
 	{ "mode", required_argument, NULL, 'o' },
 	{ "help", no_argument, NULL, 'h' },
@@ -270,6 +274,8 @@ static int reject_options(struct ctl *ctl, int argc, char **argv)
 	if (ctl->same_gfn_only && !merge)
 		return ctl_error(ctl,
 				 "--same-gfn-only is only for the command merge");
+	if (ctl->copies && !is_word("clone", 0, argc, argv))
+		return ctl_error(ctl, "--copies is only for the command clone");
 	if ((ctl->max || ctl->mode) && !add)
 		return ctl_error(ctl, "%s is only for the command disk add",
 				 ctl->max ? "--max" : "--mode");
@@ -307,6 +313,9 @@ static int run(struct ctl *ctl, int argc, char **argv)
 			break;
 		case 's':
 			ctl->same_gfn_only = true;
+			break;
+		case 'c':
+			ctl->copies = optarg;
 			break;
 		case 'x':
 			ctl->max = optarg;

@@ -109,6 +109,23 @@ fails 'merge: the NAMEs of machines are missing, or --all' merge
 fails 'unexpected "a"' merge --all a
 fails '--same-gfn-only is only for the command merge' page a --same-gfn-only
 fails '/: no disco file system is mounted there' -m / merge --all
+fails 'name of a DOMAIN and a NAME for its copy are missing' clone
+fails 'a NAME for the copy is missing' clone a
+fails 'unexpected "c"' clone a b c
+fails '"b/c" is no name for a domain' clone a b/c
+fails '"" is no name for a domain' clone a ''
+fails 'is no name for a domain' clone a $'b\tc'
+fails '--copies "0" is not a number from 1 to 64' clone a b --copies 0
+fails '--copies "65" is not a number from 1 to 64' clone --copies 65 a b
+fails '--copies "-1" is not a number' clone a b --copies -1
+fails '--copies "two" is not a number' clone a b --copies two
+fails '--copies is only for the command clone' merge a --copies 2
+fails '--copies needs a value' clone a b --copies
+export LIBVIRT_DEFAULT_URI=test:///default
+fails "libvirt's TEST driver cannot clone: that is only for QEMU" clone test b
+LIBVIRT_DEFAULT_URI=nothing:///system
+fails 'cannot reach libvirt: ' clone test b
+unset LIBVIRT_DEFAULT_URI
 fails '--nothing is no option' --nothing
 fails '-x is no option' stat -x
 fails '--json=1 is no option' --json=1 stat
@@ -132,6 +149,7 @@ works 'Usage: discoctl vm' vm h
 works 'Usage: discoctl vcpu' vcpu help
 works 'Usage: discoctl disk' d h
 works 'Usage: discoctl merge' mer help
+works 'Usage: discoctl clone' clone help
 works 'libdisco' ver
 works '{"discoctl":' version -j
 works '{
