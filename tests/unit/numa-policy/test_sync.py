@@ -98,6 +98,17 @@ def check_policies():
             documentation=set(re.findall(r"^``(\w+)``$", page, re.MULTILINE)))
 
 
+def check_plugin():
+    source = read("numa-policy/plugin/plugin.c")
+    rows = source.split("options[] = {")[1].split("};")[0]
+    compare("options of the plugin",
+            code=set(re.findall(r'\{ "([\w-]+)", &', rows)) |
+            set(re.findall(r'strncmp\(text, "(\w+)", len\)', source)),
+            error=set(re.search(r"there are: (.*), each", source).group(1).split(", ")),
+            documentation=set(re.findall(r"^``([\w-]+)=``  ",
+                                         read("Documentation/numa-policy.rst"), re.MULTILINE)))
+
+
 def check_man_page():
     """mandoc finds nothing to warn of."""
     good = not subprocess.run(["mandoc", "-Tlint", "-Wwarning", os.path.join(
@@ -111,6 +122,7 @@ if __name__ == "__main__":
     check_options()
     check_keys()
     check_policies()
+    check_plugin()
     check_man_page()
     print(f"1..{len(results)}")
     sys.exit(not all(results))
