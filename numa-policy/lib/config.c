@@ -37,7 +37,7 @@ static const struct key {
 	[NP_DISCO_TRIGGER] = { "disco", "trigger", 112, 1, 1000000000 },
 	[NP_DISCO_SHARING] = { "disco", "sharing", 28, 1, 1000000000 },
 	[NP_DISCO_WRITE] = { "disco", "write", 1, 1, 1000000000 },
-	[NP_DISCO_RESET_MS] = { "disco", "reset_ms", 100, 1, MS_MAX },
+	[NP_DISCO_RESET_MS] = { "disco", "reset_ms", 500, 1, MS_MAX },
 	[NP_DISCO_MOVE_LIMIT] = { "disco", "move_limit", 4, 1, 1000000 },
 	[NP_DISCO_LIMIT_MS] = { "disco", "limit_ms", 1000, 1, MS_MAX },
 	[NP_AUTONUMA_SCAN_MS] = { "autonuma", "scan_ms", 1000, 1, MS_MAX },

@@ -293,21 +293,26 @@ static int hotter(const void *one, const void *two)
 static void limit_actions(struct np_policy *policy, uint64_t elapsed_ns)
 {
 	const uint64_t *value = policy->config.value;
-	uint64_t rate = value[NP_MAX_MOVES_PER_S] * elapsed_ns / NS_PER_S;
+	uint64_t earned = value[NP_MAX_MOVES_PER_S] * elapsed_ns;
 	uint64_t room = policy->stat.pages * value[NP_REPLICA_PERCENT] / 100;
 	uint64_t copies = policy->stat.copies;
 	size_t kept = 0;
 
+	/* What is left of a move is kept, or a low rate would allow none ever. */
+	if (policy->credit > NS_PER_S)
+		policy->credit = NS_PER_S;
+	policy->credit += earned;
 	qsort(policy->actions, policy->nr_actions, sizeof(*policy->actions),
 	      hotter);
 	for (size_t i = 0; i < policy->nr_actions; i++) {
 		const struct np_action *action = &policy->actions[i];
 
-		if (kept >= rate) {
+		if (policy->credit < NS_PER_S) {
 			policy->stat.over_rate++;
 		} else if (action->verb == NP_REPLICATE && copies >= room) {
 			policy->stat.over_replicas++;
 		} else {
+			policy->credit -= NS_PER_S;
 			copies += action->verb == NP_REPLICATE;
 			policy->actions[kept++] = *action;
 		}

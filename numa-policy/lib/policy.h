@@ -81,6 +81,7 @@ extern const struct np_rule np_rule_static;
  * @now_ns: time of the decision that is made or was made last
  * @next_reset_ns: when counters are reset
  * @reset: number of resets so far
+ * @credit: moves that the rate allows, in billionths
  * @local: misses since the reset on pages in the node's own memory
  * @misses: all misses since the reset
  * @reset_ns: when counters were reset last
@@ -100,6 +101,7 @@ struct np_policy {
 	uint64_t now_ns;
 	uint64_t next_reset_ns;
 	uint32_t reset;
+	uint64_t credit;
 	uint64_t local;
 	uint64_t misses;
 	uint64_t reset_ns;

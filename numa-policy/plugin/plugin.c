@@ -17,6 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <linux/disco.h>
 #include <qemu-plugin.h>
 
 #include "cache.h"
@@ -25,8 +26,8 @@
 
 #define MAX_CPUS 64
 #define MAX_MAPPINGS 64
-/* The module's mmap() offset says which view; the page is in what is below. */
-#define VIEW_MASK ((1ULL << 44) - 1)
+/* The mmap() offset says which view; the page is in what is below. */
+#define VIEW_MASK ((1ULL << DISCO_VIEW_SHIFT) - 1)
 
 __attribute__((visibility("default"))) int qemu_plugin_version = QEMU_PLUGIN_VERSION;
 

@@ -21,6 +21,7 @@ static void begin(const char *rule)
 	assert_non_null(config.rule);
 	/* Of the few pages that there are here, each may have copies everywhere. */
 	config.value[NP_REPLICA_PERCENT] = 100 * NODES;
+	config.value[NP_DISCO_RESET_MS] = 100;
 	now = 0;
 	np_policy_free(policy);
 	policy = NULL;
@@ -364,6 +365,34 @@ static void rate_is_limited(void **state)
 	assert_int_equal(np_policy_stat(policy)->over_rate, 7);
 }
 
+/* A rate of less than a move for each decision is kept, too. */
+static void low_rates_are_kept(void **state)
+{
+	uint64_t moves = 0;
+
+	(void)state;
+	begin_with("disco", "policy.max_moves_per_s=30");
+	for (int turn = 0; turn < 100; turn++) {
+		for (uint64_t gfn = 0; gfn < 10; gfn++) {
+			heat(turn * 10 + gfn, 0, 1, 0);
+			heat(turn * 10 + gfn, 1, 200, 0);
+		}
+		decide_after(10);
+		assert_true(nr <= 1);
+		moves += nr;
+		obey();
+	}
+	assert_int_equal(moves, 30);
+	/* Idle times earn nothing beyond a move. */
+	decide_after(10);
+	heat(5000, 0, 1, 0);
+	heat(5000, 1, 200, 0);
+	heat(5001, 0, 1, 0);
+	heat(5001, 1, 200, 0);
+	decide_after(10);
+	assert_true(nr <= 1);
+}
+
 /* Copies never exceed their share of the pages; migrations need no room. */
 static void copies_are_limited(void **state)
 {
@@ -508,6 +537,7 @@ int main(void)
 		TEST(carrefour_waits_for_traffic),
 		TEST(carrefour_decides),
 		TEST(rate_is_limited),
+		TEST(low_rates_are_kept),
 		TEST(copies_are_limited),
 		TEST(refusals_count),
 		TEST(vms_are_forgotten),
