@@ -65,6 +65,8 @@ static void mistakes_are_named(void **state)
 		  { ":2: disco.trigger: \"\"", "digits" } },
 		{ "[disco]\ntrigger = 0\n", -ERANGE,
 		  { ":2: disco.trigger: 0 is out of range", "use 1 to 1000000000" } },
+		{ "[disco]\ntrigger = 1000000001\n", -ERANGE,
+		  { ":2: disco.trigger: 1000000001 is out of range", "use 1 to" } },
 		{ "[disco]\ntrigger = 99999999999999999999\n", -ERANGE,
 		  { ":2: disco.trigger: 99999999999999999999", "use 1 to" } },
 		{ "[disco]\ntrigger = 50\n#\ntrigger = 51\n", -EINVAL,

@@ -469,6 +469,33 @@ static void vms_are_forgotten(void **state)
 	assert_int_equal(place_of(5).home, 2);
 }
 
+/* However pages of two VMs lie in each other's way, the other's are found. */
+static void forgetting_loses_no_page(void **state)
+{
+	struct np_heat heat_of[500];
+	struct np_stat before;
+
+	(void)state;
+	srandom(1997);
+	for (int turn = 0; turn < 300; turn++) {
+		begin("static");
+		for (int i = 0; i < 500; i++) {
+			heat_of[i] = (struct np_heat) {
+				.vm = 1 + i % 2, .gfn = random(), .reads = 1,
+			};
+			assert_int_equal(np_policy_heat(policy, &heat_of[i],
+							NULL), 0);
+		}
+		np_policy_forget(policy, 1);
+		before = *np_policy_stat(policy);
+		for (int i = 1; i < 500; i += 2)
+			assert_int_equal(np_policy_heat(policy, &heat_of[i],
+							NULL), 0);
+		assert_int_equal(np_policy_stat(policy)->pages, before.pages);
+		end(NULL);
+	}
+}
+
 /* Nodes that there are not are refused, and nothing is remembered. */
 static void bad_nodes_are_refused(void **state)
 {
@@ -541,6 +568,7 @@ int main(void)
 		TEST(copies_are_limited),
 		TEST(refusals_count),
 		TEST(vms_are_forgotten),
+		TEST(forgetting_loses_no_page),
 		TEST(bad_nodes_are_refused),
 		TEST(all_sizes_work),
 	};
