@@ -140,5 +140,19 @@ fails "contradiction:2: disco.sharing = 500 (line 2) is above disco.trigger = 11
 fails "/node:16: node: 2 of a machine with nodes 0 to 1" "$work/node"
 fails "conf:1: no heat trace" "$work/conf"
 
+# What is committed can be replayed, and is what the documentation shows of it.
+traces=("$top"/numa-policy/traces/*.heat.gz)
+for trace in "${traces[@]}"; do
+	name=$(basename "$trace")
+	run "$trace"
+	[[ $status == 0 && ! $err ]]
+	result $? "$name is replayed"
+	missing=$(sed -n '/^static/,$p' <<<"$out" | while IFS= read -r line; do
+		grep -qF -- "$line" "$top/Documentation/numa-policy.rst" || echo "$line"
+	done)
+	[[ ! $missing ]]
+	result $? "$name: the table in numa-policy.rst is what disco-replay prints"
+done
+
 echo "1..$nr"
 exit $failed
