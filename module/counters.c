@@ -78,6 +78,22 @@ void disco_refuse(enum disco_counter refusal, struct disco_vm *vm, pgoff_t gfn)
 	trace_disco_refuse(vm->id, gfn, refusal);
 }
 
+/**
+ * disco_trace_move() - trace what became of one entry of DISCO_MOVE
+ * @vm: the VM
+ * @gfn: which page
+ * @from: node that it was on, or NUMA_NO_NODE
+ * @node: node that was asked for
+ * @result: 0 or a negative errno
+ *
+ * Context: any.
+ */
+void disco_trace_move(struct disco_vm *vm, u64 gfn, int from, u32 node,
+		      int result)
+{
+	trace_disco_move(vm->id, gfn, from, node, result);
+}
+
 struct counter_attribute {
 	struct device_attribute attr;
 	enum disco_counter counter;

@@ -13,7 +13,8 @@
 /*
  * One page of one VM changed its state: struct disco_pmap_entry.state. From
  * shared to shared is a page of a disk, or in a merge an equal page, in place
- * of one that was shared before.
+ * of one that was shared before. A move puts a copy on another node in a page's
+ * place.
  */
 #define DISCO_TRANSITIONS(X)		\
 	X(hole_to_zero)			\
@@ -23,10 +24,12 @@
 	X(zero_to_private)		\
 	X(zero_to_shared)		\
 	X(private_to_hole)		\
+	X(private_to_private_move)	\
 	X(private_to_shared)		\
 	X(shared_to_hole)		\
 	X(shared_to_shared)		\
 	X(shared_to_shared_merge)	\
+	X(shared_to_shared_move)	\
 	X(shared_to_private_copy)	\
 	X(shared_to_private_reuse)
 
@@ -36,9 +39,11 @@
  * limit		the mount's size= was reached
  * nomem		the kernel or the memory cgroup had no page
  * pinned		a page with references beyond ours was copied, not shared
- *			or replaced, or was not merged
+ *			or replaced, or was not merged or moved
  * users_full		a page had as many users as its list can hold: copied, or
  *			not merged
+ * node_full		a page was not moved: the node, or the memory cgroup that
+ *			pays for the page, had no memory
  * ids			all VM numbers are in use
  */
 #define DISCO_REFUSALS(X)		\
@@ -47,6 +52,7 @@
 	X(refused_nomem)		\
 	X(refused_pinned)		\
 	X(refused_users_full)		\
+	X(refused_node_full)		\
 	X(refused_ids)
 
 /*
@@ -128,6 +134,8 @@ u64 disco_transitions_sum(void);
 void disco_trace_page(enum disco_counter transition, struct disco_vm *vm,
 		      pgoff_t gfn, struct folio *folio);
 void disco_refuse(enum disco_counter refusal, struct disco_vm *vm, pgoff_t gfn);
+void disco_trace_move(struct disco_vm *vm, u64 gfn, int from, u32 node,
+		      int result);
 
 DECLARE_TRACEPOINT(disco_page);
 

@@ -17,12 +17,15 @@
  * Locks, in this order:
  *
  *	inode lock			size, and who clones or punches
- *	disco_sb.check_lock		clone, read of a disk, merge: shared;
- *					consistency check: exclusive
+ *	disco_sb.move_lock		who moves a shared page
+ *	disco_sb.check_lock		clone, read of a disk, merge, move of a
+ *					shared page: shared; consistency check:
+ *					exclusive
  *	mmap_lock or VMA lock
- *	mapping->invalidate_lock	faults, queries, read of a disk: shared;
- *					truncate, punch, clone and merge (both
- *					files), check: exclusive
+ *	mapping->invalidate_lock	faults, queries, read of a disk, move of
+ *					a shared page: shared; truncate, punch,
+ *					clone and merge (both files), move of
+ *					private pages, check: exclusive
  *	disco_vm.slot_locks[]		hole and zero slots
  *	folio lock			filled slots, and the folio's users
  *	mapping->i_mmap_rwsem		inside disco_vm_zap()
@@ -171,6 +174,33 @@ int disco_memmap_add(struct folio *folio, struct disco_user user);
 unsigned int disco_memmap_del(struct folio *folio, struct disco_user user);
 size_t disco_memmap_bytes(struct folio *folio);
 
+/* mpol.c: where VMs get their memory */
+
+enum disco_mpol_mode {
+	DISCO_MPOL_DEFAULT,
+	DISCO_MPOL_LOCAL,
+	DISCO_MPOL_PREFER,
+	DISCO_MPOL_BIND,
+	DISCO_MPOL_INTERLEAVE,
+};
+
+/**
+ * struct disco_mpol - mpol= of a mount
+ * @mode: the policy; DISCO_MPOL_DEFAULT leaves it to the task
+ * @nodes: of those that take nodes
+ */
+struct disco_mpol {
+	enum disco_mpol_mode mode;
+	nodemask_t nodes;
+};
+
+struct seq_file;
+
+const char *disco_mpol_parse(const char *string, struct disco_mpol *mpol);
+void disco_mpol_show(struct seq_file *seq, const struct disco_mpol *mpol);
+int disco_mpol_node(const struct disco_mpol *mpol, pgoff_t gfn);
+struct folio *disco_mpol_alloc(struct disco_mpol *mpol, pgoff_t gfn, gfp_t gfp);
+
 /* super.c: one mount */
 
 /**
@@ -180,9 +210,12 @@ size_t disco_memmap_bytes(struct folio *folio);
  * @mode: permissions of ram/ and disk/ at mount (mode=)
  * @uid: owner of ram/ and disk/ at mount (uid=)
  * @gid: group of ram/ and disk/ at mount (gid=)
+ * @mpol: where VMs get their memory (mpol=)
  * @disk_dir: disk/
- * @check_lock: held exclusive by the consistency check, shared by clone, merge
- *	and reads of disks, whose pages list a user that is not in a pmap yet
+ * @check_lock: held exclusive by the consistency check, shared by clone, merge,
+ *	reads of disks and moves of shared pages, whose pages list a user that is
+ *	not in a pmap yet
+ * @move_lock: shared pages are moved one at a time
  */
 struct disco_sb {
 	struct percpu_counter used;
@@ -190,8 +223,11 @@ struct disco_sb {
 	umode_t mode;
 	kuid_t uid;
 	kgid_t gid;
+	struct disco_mpol mpol;
 	struct dentry *disk_dir;
 	struct percpu_rw_semaphore check_lock;
+	/* Outside of all locks of VMs: a move takes one VM's after the other. */
+	struct mutex move_lock;
 };
 
 extern struct file_system_type disco_fs_type;
@@ -298,6 +334,10 @@ unsigned int disco_slot_map_cached(struct disco_vm *vm, pgoff_t gfn,
 
 int disco_merge(void *req);
 
+/* move.c: pages that go to other nodes */
+
+int disco_move(void *req);
+
 /* page.c: machine pages */
 
 int disco_zero_init(void);
@@ -306,7 +346,9 @@ struct folio *disco_zero_folio(int node);
 struct folio *disco_folio_alloc(struct disco_vm *vm, pgoff_t gfn,
 				struct vm_area_struct *vma, unsigned long addr,
 				gfp_t gfp, int *err);
+struct folio *disco_folio_alloc_on(int node, struct folio *like);
 bool disco_folio_charge(struct disco_sb *sbi);
+void disco_folio_uncharge(struct disco_sb *sbi);
 void disco_folio_discard(struct disco_vm *vm, struct folio *folio);
 void disco_folio_free(struct disco_vm *vm, struct folio *folio);
 void disco_folio_copy(struct folio *dst, struct folio *src);

@@ -28,6 +28,7 @@ union disco_request {
 	struct disco_disk_add disk_add;
 	struct disco_disk_stat disk_stat;
 	struct disco_merge merge;
+	struct disco_move move;
 };
 
 #define ROW(_cmd, _struct, _last, _flags, ...)				\
@@ -69,6 +70,7 @@ static const struct disco_ioctl_op disco_ioctl_ops[] = {
 	OP(DISK_STAT, disco_disk_stat, struct disco_disk_stat, out_errors, 0,
 	   false),
 	OP(MERGE, disco_merge, struct disco_merge, __reserved, 0, false),
+	OP(MOVE, disco_move, struct disco_move, __reserved, 0, false),
 };
 
 /**

@@ -9,7 +9,9 @@
  */
 #include <linux/gfp.h>
 #include <linux/highmem.h>
+#include <linux/memcontrol.h>
 #include <linux/mempolicy.h>
+#include <linux/sched/mm.h>
 
 #include "disco.h"
 
@@ -104,11 +106,35 @@ bool disco_folio_charge(struct disco_sb *sbi)
 }
 
 /**
+ * disco_folio_uncharge() - undo disco_folio_charge()
+ * @sbi: the mount
+ */
+void disco_folio_uncharge(struct disco_sb *sbi)
+{
+	percpu_counter_dec(&sbi->used);
+	disco_count(DISCO_machine_pages, -1);
+}
+
+/* A mapping's own policy, by mbind(), comes before the mount's. */
+static struct folio *alloc_by_policy(struct disco_vm *vm, pgoff_t gfn,
+				     struct vm_area_struct *vma,
+				     unsigned long addr, gfp_t gfp)
+{
+	struct disco_mpol *mpol = &disco_vm_sb(vm)->mpol;
+
+	if (mpol->mode != DISCO_MPOL_DEFAULT && !(vma && vma_policy(vma)))
+		return disco_mpol_alloc(mpol, gfn, gfp);
+	if (vma)
+		return vma_alloc_folio(gfp, 0, vma, addr, false);
+	return folio_alloc(gfp, 0);
+}
+
+/**
  * disco_folio_alloc() - allocate a machine page for a VM
  * @vm: the VM
- * @gfn: what it is for; for tracing
- * @vma: mapping that faults, whose memory policy decides on the node; NULL if
- *	the task's policy does
+ * @gfn: what it is for
+ * @vma: mapping that faults, or NULL. Its memory policy decides on the node, or
+ *	else the mount's, or else the task's
  * @addr: address in @vma
  * @gfp: __GFP_ZERO if the page has to be zeroed, else 0
  * @err: set to -ENOSPC if the mount is full, -ENOMEM if the kernel or the
@@ -133,19 +159,56 @@ struct folio *disco_folio_alloc(struct disco_vm *vm, pgoff_t gfn,
 		return NULL;
 	}
 
-	gfp |= GFP_HIGHUSER | __GFP_ACCOUNT;
-	if (vma)
-		folio = vma_alloc_folio(gfp, 0, vma, addr, false);
-	else
-		folio = folio_alloc(gfp, 0);
+	folio = alloc_by_policy(vm, gfn, vma, addr,
+				gfp | GFP_HIGHUSER | __GFP_ACCOUNT);
 	if (!folio) {
-		percpu_counter_dec(&disco_vm_sb(vm)->used);
-		disco_count(DISCO_machine_pages, -1);
+		disco_folio_uncharge(disco_vm_sb(vm));
 		disco_settle();
 		disco_refuse(DISCO_refused_nomem, vm, gfn);
 		*err = -ENOMEM;
 		return NULL;
 	}
+	return folio;
+}
+
+/* The memory cgroup that pays for a page, with a reference; NULL if none does. */
+static struct mem_cgroup *get_memcg_of(struct folio *folio)
+{
+	struct mem_cgroup *memcg;
+
+	rcu_read_lock();
+	do
+		memcg = folio_memcg(folio);
+	while (!mem_cgroup_tryget(memcg));
+	rcu_read_unlock();
+	return memcg;
+}
+
+/**
+ * disco_folio_alloc_on() - allocate a page to take another one's place
+ * @node: where
+ * @like: the other one, with a reference; who pays for it pays for the new one
+ *
+ * Does not try hard: nobody needs the page there.
+ *
+ * Context: may sleep. The mount's limit is the caller's matter.
+ * Return: an unlocked folio with one reference, in no slot; NULL if the node or
+ * the memory cgroup has no memory left.
+ */
+struct folio *disco_folio_alloc_on(int node, struct folio *like)
+{
+	gfp_t gfp = GFP_HIGHUSER | __GFP_THISNODE | __GFP_NORETRY |
+		    __GFP_NOWARN;
+	struct mem_cgroup *memcg = get_memcg_of(like), *before;
+	struct folio *folio;
+
+	/* Without one set it would be the caller's. */
+	if (memcg)
+		gfp |= __GFP_ACCOUNT;
+	before = set_active_memcg(memcg);
+	folio = __folio_alloc_node(gfp, 0, node);
+	set_active_memcg(before);
+	mem_cgroup_put(memcg);
 	return folio;
 }
 
@@ -175,8 +238,7 @@ void disco_folio_discard(struct disco_vm *vm, struct folio *folio)
  */
 void disco_folio_free(struct disco_vm *vm, struct folio *folio)
 {
-	percpu_counter_dec(&disco_vm_sb(vm)->used);
-	disco_count(DISCO_machine_pages, -1);
+	disco_folio_uncharge(disco_vm_sb(vm));
 	folio_put(folio);
 }
 

@@ -25,7 +25,7 @@ int disco_query(void *req)
 	query->out_page_size = PAGE_SIZE;
 	query->out_features = DISCO_FEATURE_CLONE | DISCO_FEATURE_VCPU |
 			      DISCO_FEATURE_VIEWS | DISCO_FEATURE_DISK |
-			      DISCO_FEATURE_MERGE;
+			      DISCO_FEATURE_MERGE | DISCO_FEATURE_MOVE;
 	query->out_max_gfn = DISCO_MAX_GFN;
 	strscpy(query->out_version, DISCO_VERSION, sizeof(query->out_version));
 	return 0;

@@ -3,9 +3,11 @@
  * The file system "disco": mount, options, statfs.
  */
 #include <linux/backing-dev.h>
+#include <linux/ctype.h>
 #include <linux/fs_context.h>
 #include <linux/fs_parser.h>
 #include <linux/parser.h>
+#include <linux/security.h>
 #include <linux/seq_file.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
@@ -18,13 +20,14 @@
 /* Of disks, in bytes; /sys/class/bdi/disco-N/read_ahead_kb changes it. */
 #define DISCO_READ_AHEAD SZ_1M
 
-enum { OPT_SIZE, OPT_MODE, OPT_UID, OPT_GID };
+enum { OPT_SIZE, OPT_MODE, OPT_UID, OPT_GID, OPT_MPOL };
 
 static const struct fs_parameter_spec disco_params[] = {
 	fsparam_string("size", OPT_SIZE),
 	fsparam_u32oct("mode", OPT_MODE),
 	fsparam_u32("uid", OPT_UID),
 	fsparam_u32("gid", OPT_GID),
+	fsparam_string("mpol", OPT_MPOL),
 	{}
 };
 
@@ -54,6 +57,16 @@ bad:
 		      string);
 }
 
+static int parse_mpol(struct fs_context *fc, const char *string,
+		      struct disco_mpol *mpol)
+{
+	const char *wrong = disco_mpol_parse(string, mpol);
+
+	if (wrong)
+		return invalf(fc, "disco: mpol=%s: %s", string, wrong);
+	return 0;
+}
+
 static int disco_parse_param(struct fs_context *fc, struct fs_parameter *param)
 {
 	struct disco_sb *sbi = fc->s_fs_info;
@@ -66,6 +79,8 @@ static int disco_parse_param(struct fs_context *fc, struct fs_parameter *param)
 	switch (opt) {
 	case OPT_SIZE:
 		return parse_size(fc, param->string, &sbi->max_pages);
+	case OPT_MPOL:
+		return parse_mpol(fc, param->string, &sbi->mpol);
 	case OPT_MODE:
 		if (result.uint_32 & ~S_IALLUGO)
 			return invalf(fc, "disco: mode=%o: expected permission bits, at most %o",
@@ -85,6 +100,43 @@ static int disco_parse_param(struct fs_context *fc, struct fs_parameter *param)
 				      result.uint_32);
 		return 0;
 	}
+}
+
+/* The next option, cut off; a comma before a digit is inside a list of nodes. */
+static char *next_option(char **rest)
+{
+	char *option = *rest, *comma = option;
+
+	if (!option)
+		return NULL;
+	do
+		comma = strchr(comma, ',');
+	while (comma && isdigit(*++comma));
+	if (comma)
+		comma[-1] = '\0';
+	*rest = comma;
+	return option;
+}
+
+/* Options as mount(2) gets them, in one string. */
+static int disco_parse_monolithic(struct fs_context *fc, void *data)
+{
+	char *rest = data, *option, *value;
+	int err;
+
+	if (!data)
+		return 0;
+	err = security_sb_eat_lsm_opts(rest, &fc->security);
+	while (!err && (option = next_option(&rest))) {
+		if (!*option)
+			continue;
+		value = strchr(option, '=');
+		if (value)
+			*value++ = '\0';
+		err = vfs_parse_fs_string(fc, option, value,
+					  value ? strlen(value) : 0);
+	}
+	return err;
 }
 
 static int disco_statfs(struct dentry *dentry, struct kstatfs *buf)
@@ -115,6 +167,7 @@ static int disco_show_options(struct seq_file *seq, struct dentry *root)
 	if (!gid_eq(sbi->gid, GLOBAL_ROOT_GID))
 		seq_printf(seq, ",gid=%u",
 			   from_kgid_munged(&init_user_ns, sbi->gid));
+	disco_mpol_show(seq, &sbi->mpol);
 	return 0;
 }
 
@@ -208,7 +261,8 @@ static int disco_reconfigure(struct fs_context *fc)
 	u64 used = percpu_counter_sum_positive(&sbi->used);
 
 	if (new->mode != sbi->mode || !uid_eq(new->uid, sbi->uid) ||
-	    !gid_eq(new->gid, sbi->gid))
+	    !gid_eq(new->gid, sbi->gid) || new->mpol.mode != sbi->mpol.mode ||
+	    !nodes_equal(new->mpol.nodes, sbi->mpol.nodes))
 		return invalf(fc, "disco: remount changes only size=; chmod and chown do the rest");
 	if (new->max_pages && new->max_pages < used)
 		return invalf(fc, "disco: size=%lluk is less than the %lluk in use",
@@ -220,6 +274,7 @@ static int disco_reconfigure(struct fs_context *fc)
 
 static void free_sbi(struct disco_sb *sbi)
 {
+	mutex_destroy(&sbi->move_lock);
 	percpu_free_rwsem(&sbi->check_lock);
 	percpu_counter_destroy(&sbi->used);
 	kfree(sbi);
@@ -235,6 +290,7 @@ static void disco_free_fc(struct fs_context *fc)
 static const struct fs_context_operations disco_context_ops = {
 	.free		= disco_free_fc,
 	.parse_param	= disco_parse_param,
+	.parse_monolithic = disco_parse_monolithic,
 	.get_tree	= disco_get_tree,
 	.reconfigure	= disco_reconfigure,
 };
@@ -253,6 +309,7 @@ static int disco_init_fs_context(struct fs_context *fc)
 	err = percpu_init_rwsem(&sbi->check_lock);
 	if (err)
 		goto err_counter;
+	mutex_init(&sbi->move_lock);
 	sbi->mode = 0755;
 	sbi->uid = GLOBAL_ROOT_UID;
 	sbi->gid = GLOBAL_ROOT_GID;
@@ -263,6 +320,7 @@ static int disco_init_fs_context(struct fs_context *fc)
 		sbi->mode = old->mode;
 		sbi->uid = old->uid;
 		sbi->gid = old->gid;
+		sbi->mpol = old->mpol;
 	}
 	fc->s_fs_info = sbi;
 	fc->ops = &disco_context_ops;

@@ -63,6 +63,29 @@ TRACE_EVENT(disco_refuse,
 		  show_disco_refusal(__entry->refusal))
 );
 
+TRACE_EVENT(disco_move,
+	TP_PROTO(unsigned int vm, u64 gfn, int from, unsigned int node,
+		 int result),
+	TP_ARGS(vm, gfn, from, node, result),
+	TP_STRUCT__entry(
+		__field(unsigned int, vm)
+		__field(u64, gfn)
+		__field(int, from)
+		__field(unsigned int, node)
+		__field(int, result)
+	),
+	TP_fast_assign(
+		__entry->vm = vm;
+		__entry->gfn = gfn;
+		__entry->from = from;
+		__entry->node = node;
+		__entry->result = result;
+	),
+	TP_printk("vm=%u gfn=%#llx from=%d node=%u result=%d",
+		  __entry->vm, __entry->gfn, __entry->from, __entry->node,
+		  __entry->result)
+);
+
 #endif /* _DISCO_TRACE_H */
 
 #undef TRACE_INCLUDE_PATH

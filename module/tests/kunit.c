@@ -11,6 +11,7 @@ static struct kunit_suite *suites[] = {
 	&disco_ioctl_suite,
 	&disco_l2tlb_suite,
 	&disco_memmap_suite,
+	&disco_mpol_suite,
 	&disco_pmap_suite,
 	&disco_slot_suite,
 };

@@ -7,6 +7,7 @@ struct kunit_suite;
 extern struct kunit_suite disco_ioctl_suite;
 extern struct kunit_suite disco_l2tlb_suite;
 extern struct kunit_suite disco_memmap_suite;
+extern struct kunit_suite disco_mpol_suite;
 extern struct kunit_suite disco_pmap_suite;
 extern struct kunit_suite disco_slot_suite;
 

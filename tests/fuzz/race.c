@@ -40,6 +40,7 @@ static struct board {
 	bool stop;
 	uint64_t frames[16];	/* that had or have pages of VMs */
 	unsigned long done[32];
+	unsigned long moved;	/* pages */
 } *board;
 
 static struct dt_fs fs;
@@ -201,6 +202,40 @@ static void act_merge(struct thread *t, int vm, uint64_t page)
 		       merge.out_nr);
 }
 
+/* Any result will do but one that says that something is wrong. */
+static void act_move(struct thread *t, int vm, uint64_t page)
+{
+	struct disco_move_entry entries[PAGES];
+	struct disco_move move = {
+		.size = sizeof(move), .operation = DISCO_MOVE_MIGRATE,
+		.vm_fd = vms[vm], .entries = (uintptr_t)entries,
+		.nr = 1 + below(t, PAGES),
+	};
+
+	for (unsigned int i = 0; i < move.nr; i++)
+		entries[i] = (struct disco_move_entry){
+			.gfn = (page + i) % PAGES, .node = below(t, 4),
+		};
+	if (ioctl(fs.control, DISCO_MOVE, &move))
+		not_ok("DISCO_MOVE: %s", strerror(errno));
+	for (unsigned int i = 0; i < move.nr; i++) {
+		switch (entries[i].out_result) {
+		case 0:
+			__atomic_fetch_add(&board->moved, 1, __ATOMIC_RELAXED);
+			break;
+		case -EEXIST:
+		case -ENOENT:
+		case -ENXIO:
+		case -EBUSY:
+		case -ENOSPC:
+		case -EINVAL:	/* less than four nodes */
+			break;
+		default:
+			not_ok("DISCO_MOVE: result %d", entries[i].out_result);
+		}
+	}
+}
+
 static void act_truncate(struct thread *t, int vm, uint64_t page)
 {
 	if (below(t, 4))
@@ -342,6 +377,7 @@ static const struct {
 	{ "punch", act_punch, 8 },
 	{ "clone", act_clone, 5 },
 	{ "merge", act_merge, 4 },
+	{ "move", act_move, 4 },
 	{ "truncate", act_truncate, 4 },
 	{ "seek", act_seek, 3 },
 	{ "forget", act_forget, 3 },
@@ -484,7 +520,8 @@ int main(int argc, char **argv)
 	printf("#");
 	for (size_t i = 0; i < NR_ACTS; i++)
 		printf(" %s %lu", table[i].name, board->done[i]);
-	printf(" mounts %lu\n", board->done[NR_ACTS]);
+	printf(" mounts %lu, %lu pages moved\n", board->done[NR_ACTS],
+	       board->moved);
 	for (size_t i = 0; i < NR_ACTS; i++)
 		if (!board->done[i])
 			not_ok("not one %s was done", table[i].name);

@@ -218,6 +218,61 @@ TEST_F(cgroup, limit_kills_the_one_who_faults)
 	close(ready[1]);
 }
 
+/* Moves all pages of a VM to a node other than theirs; how many were moved. */
+static int move_all(const struct dt_fs *fs, int vm, uint32_t nr)
+{
+	struct disco_move_entry *entries = calloc(nr, sizeof(*entries));
+	struct disco_move move = {
+		.size = sizeof(move), .operation = DISCO_MOVE_MIGRATE,
+		.vm_fd = vm, .entries = (uintptr_t)entries, .nr = nr,
+	};
+
+	for (uint32_t i = 0; i < nr; i++)
+		entries[i] = (struct disco_move_entry){
+			.gfn = i, .node = !dt_pmap(fs, vm, i).node,
+		};
+	if (ioctl(fs->control, DISCO_MOVE, &move))
+		dt_die("DISCO_MOVE");
+	for (uint32_t i = 0; i < nr; i++)
+		if (entries[i].out_result && entries[i].out_result != -ENOMEM)
+			dt_die("page %u: result %d", i, entries[i].out_result);
+	free(entries);
+	return move.out_moved;
+}
+
+/* Who moves a page does not pay for it, and who cannot pay keeps it. */
+TEST_F(cgroup, moved_page_is_charged_as_before)
+{
+	size_t size = 32 * MIB;
+	uint32_t nr = size / dt_page;
+	int vm = dt_create(&self->fs, "vm", size);
+	char *at = dt_map(vm, size);
+	long b = read_number("/disco-b", "memory.current", NULL), a, refused;
+	pid_t pid;
+
+	if (access("/sys/devices/system/node/node1", F_OK))
+		SKIP(return, "this machine has one node");
+	EXPECT_EQ(0, dt_wait(toucher("/disco-a", at, size, 1)));
+	a = read_number("/disco-a", "memory.current", NULL);
+	pid = dt_fork();
+	if (!pid) {
+		write_file("/disco-b", "cgroup.procs", "0");
+		_exit(move_all(&self->fs, vm, nr) != nr);
+	}
+	EXPECT_EQ(0, dt_wait(pid));
+	EXPECT_LE(a - SLACK, read_number("/disco-a", "memory.current", NULL));
+	EXPECT_GE(a + SLACK, read_number("/disco-a", "memory.current", NULL));
+	EXPECT_GE(b + SLACK, read_number("/disco-b", "memory.current", NULL));
+
+	refused = dt_counter("refused_node_full");
+	write_file("/disco-a", "memory.max", "16M");
+	EXPECT_EQ(0, move_all(&self->fs, vm, nr));
+	EXPECT_EQ(refused + nr, dt_counter("refused_node_full"));
+	EXPECT_EQ(0, read_number("/disco-a", "memory.events", "oom_kill"));
+	for (uint32_t i = 0; i < nr; i++)
+		ASSERT_TRUE(dt_is_filled(at + i * dt_page, 1, i));
+}
+
 /* Makes the largest second-level TLB there is, in @group. */
 static int make_vcpu(FIXTURE_DATA(cgroup) *self, const char *group, int vm)
 {

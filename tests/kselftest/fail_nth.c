@@ -30,6 +30,7 @@ FIXTURE(fail) {
 	char *at, *at_other;
 	char *buffer;
 	uint64_t pfn;		/* a frame with two users */
+	int node[2];		/* where pages were moved to */
 	int backing;
 	int disk;
 };
@@ -483,6 +484,39 @@ static bool did_merge(FIXTURE_DATA(fail) *self)
 
 FIXTURE_VARIANT_ADD(fail, merge) {
 	act_merge, did_merge, .keeps_vm = true, .least = 2,
+};
+
+/* Pages 0 and 3, which is private and which is shared, and back again. */
+static int act_move(FIXTURE_DATA(fail) *self)
+{
+	const int gfns[] = { 0, 3 };
+	struct disco_move_entry entries[ARRAY_SIZE(gfns)];
+	struct disco_move move = {
+		.size = sizeof(move), .operation = DISCO_MOVE_MIGRATE,
+		.vm_fd = self->vm, .entries = (uintptr_t)entries,
+		.nr = ARRAY_SIZE(gfns),
+	};
+
+	for (int i = 0; i < ARRAY_SIZE(gfns); i++) {
+		self->node[i] = !dt_pmap(&self->fs, self->vm, gfns[i]).node;
+		entries[i] = (struct disco_move_entry){
+			.gfn = gfns[i], .node = self->node[i],
+		};
+	}
+	if (ioctl(self->fs.control, DISCO_MOVE, &move))
+		return -1;
+	return move.out_moved == move.nr ? 0 : -1;
+}
+
+static bool did_move(FIXTURE_DATA(fail) *self)
+{
+	return dt_pmap(&self->fs, self->vm, 0).node == self->node[0] &&
+	       dt_pmap(&self->fs, self->vm, 3).node == self->node[1] &&
+	       dt_pmap(&self->fs, self->vm, 3).users == 2;
+}
+
+FIXTURE_VARIANT_ADD(fail, move) {
+	act_move, did_move, .keeps_vm = true, .least = 3,
 };
 
 static int act_shrink(FIXTURE_DATA(fail) *self)

@@ -122,6 +122,23 @@ static void read_disk(struct __test_metadata *_metadata, struct dt_fs *fs,
 	close(disk);
 }
 
+/* A private page and a shared one, if there is anywhere to go. */
+static void move_there_and_back(struct __test_metadata *_metadata,
+				struct dt_fs *fs, int vm)
+{
+	struct disco_move_entry entries[6];
+	struct disco_move move = {
+		.size = sizeof(move), .operation = DISCO_MOVE_MIGRATE,
+		.vm_fd = vm, .entries = (uintptr_t)entries, .nr = 6,
+	};
+
+	for (int node = 0; node < 2; node++) {
+		for (int i = 0; i < 6; i++)
+			entries[i] = (struct disco_move_entry){ i, node };
+		ASSERT_OK(ioctl(fs->control, DISCO_MOVE, &move));
+	}
+}
+
 /* Brings about every transition, and the refusals that can be had cheaply. */
 static void everything(struct __test_metadata *_metadata, struct dt_fs *fs)
 {
@@ -149,6 +166,7 @@ static void everything(struct __test_metadata *_metadata, struct dt_fs *fs)
 	at_other[0] = 2;			/* reuse */
 	ASSERT_OK(ioctl(fs->control, DISCO_MERGE, &merge));
 	ASSERT_OK(dt_punch(other, 4 * dt_page, dt_page));
+	move_there_and_back(_metadata, fs, vm);
 	read_disk(_metadata, fs, at + 6 * dt_page);
 	/* The mount's limit of eight pages. */
 	for (int i = 8; i < 16; i++)

@@ -15,7 +15,7 @@
 
 #define PAGES 8
 #define ROOM 4096
-#define LAST_CMD DISCO_CMD_MERGE
+#define LAST_CMD DISCO_CMD_MOVE
 
 /* A request with room behind it, for sizes that the module does not know. */
 union request {
@@ -31,6 +31,7 @@ union request {
 	struct disco_disk_add disk_add;
 	struct disco_disk_stat disk_stat;
 	struct disco_merge merge;
+	struct disco_move move;
 	unsigned char bytes[2 * ROOM];
 };
 
@@ -44,6 +45,7 @@ FIXTURE(uapi) {
 	struct disco_pmap_entry entries[PAGES];
 	struct disco_memmap_user users[2];
 	struct disco_vcpu_entry translations[PAGES];
+	struct disco_move_entry move;
 	union request request;
 	unsigned char before[2 * ROOM];
 };
@@ -151,6 +153,15 @@ FIXTURE_VARIANT_ADD(uapi, merge) {
 	.flags_at = offsetof(struct disco_merge, flags),
 	.fd_at = offsetof(struct disco_merge, vm_fd),
 	.reserved_at = { offsetof(struct disco_merge, __reserved) },
+	.writes = true,
+};
+
+FIXTURE_VARIANT_ADD(uapi, move) {
+	.command = DISCO_MOVE,
+	.size = sizeof(struct disco_move),
+	.flags_at = offsetof(struct disco_move, flags),
+	.fd_at = offsetof(struct disco_move, vm_fd),
+	.reserved_at = { offsetof(struct disco_move, __reserved) },
 	.writes = true,
 };
 
@@ -270,6 +281,17 @@ static void valid(FIXTURE_DATA(uapi) *self, const FIXTURE_VARIANT(uapi) *variant
 		r->merge.other_gfn = 2;
 		r->merge.nr = 1;
 		r->merge.__reserved = 0;
+		break;
+	case DISCO_MOVE:
+		/* A hole. */
+		memset(r, 0xee, sizeof(r->move));
+		r->move.flags = 0;
+		r->move.vm_fd = self->vm;
+		r->move.operation = DISCO_MOVE_MIGRATE;
+		r->move.entries = (uintptr_t)&self->move;
+		r->move.nr = 1;
+		r->move.__reserved = 0;
+		self->move = (struct disco_move_entry){ .gfn = 1 };
 		break;
 	}
 	r->size = variant->size;
@@ -595,6 +617,7 @@ TEST_F(device, query)
 	EXPECT_TRUE(query.out_features & DISCO_FEATURE_VCPU);
 	EXPECT_TRUE(query.out_features & DISCO_FEATURE_VIEWS);
 	EXPECT_TRUE(query.out_features & DISCO_FEATURE_MERGE);
+	EXPECT_TRUE(query.out_features & DISCO_FEATURE_MOVE);
 	EXPECT_EQ((1ULL << 32) - 1, query.out_max_gfn);
 	EXPECT_NE(0, query.out_version[0]);
 	EXPECT_NE(NULL, memchr(query.out_version, 0,

@@ -215,3 +215,10 @@ PUBLIC int disco_merge(struct disco_vm *vm, struct disco_vm *other,
 				 vm->name, other->name);
 	return ret;
 }
+
+PUBLIC int disco_move(struct disco_vm *vm, struct disco_move *move)
+{
+	move->vm_fd = vm->fd;
+	return disco_request(vm->disco, DISCO_MOVE, move,
+			     "move of pages of VM %s", vm->name);
+}

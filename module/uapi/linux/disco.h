@@ -65,6 +65,7 @@ enum {
 	DISCO_CMD_DISK_ADD,
 	DISCO_CMD_DISK_STAT,
 	DISCO_CMD_MERGE,
+	DISCO_CMD_MOVE,
 };
 
 /**
@@ -102,6 +103,11 @@ enum {
  * FS_NOCOW_FL for files in ram/
  */
 #define DISCO_FEATURE_MERGE (1ULL << 4)
+
+/**
+ * DISCO_FEATURE_MOVE - there is DISCO_MOVE, and the mount option mpol=
+ */
+#define DISCO_FEATURE_MOVE (1ULL << 5)
 
 /**
  * struct disco_query - ioctl(DISCO_QUERY)
@@ -650,5 +656,91 @@ struct disco_merge {
 };
 
 #define DISCO_MERGE _IO(DISCO_TYPE, DISCO_CMD_MERGE)
+
+/** DISCO_MOVE_MAX - most entries of one DISCO_MOVE */
+#define DISCO_MOVE_MAX 65536
+
+/**
+ * enum disco_move_operation - what DISCO_MOVE does
+ * @DISCO_MOVE_MIGRATE: puts each page on the node that its entry names
+ */
+enum disco_move_operation {
+	DISCO_MOVE_MIGRATE = 1,
+};
+
+/**
+ * struct disco_move_entry - one page in the list of DISCO_MOVE
+ * @gfn: guest frame number
+ * @node: NUMA node
+ * @out_result: 0 if the page was moved, or else a negative errno
+ *
+ * Why a page was not moved:
+ *
+ *  - EEXIST: it is on @node already
+ *  - ENOENT: there is no machine page: a hole
+ *  - ENXIO: @gfn is past the end of the VM
+ *  - EINVAL: there is no such node, or it has no memory
+ *  - EACCES: the caller's cpuset does not have the node
+ *  - EBUSY: a device or system call may be using the page, or the guest has
+ *    just changed it
+ *  - ENOMEM: the node, or the memory cgroup that pays for the page, has no
+ *    memory left
+ *  - ENOSPC: the page is shared, and the mount's size= has no room for the
+ *    second one that there is meanwhile
+ *  - EPERM: the page is shared with another VM, and the caller has no
+ *    CAP_SYS_NICE
+ *  - EOPNOTSUPP: the page is in the buffer cache of a disk
+ */
+struct disco_move_entry {
+	__aligned_u64 gfn;
+	__u32 node;
+	__s32 out_result;
+};
+
+/**
+ * struct disco_move - ioctl(DISCO_MOVE)
+ * @size: sizeof(struct disco_move)
+ * @flags: must be 0
+ * @vm_fd: a file in ram/, open for reading and writing
+ * @operation: enum disco_move_operation
+ * @entries: address of struct disco_move_entry[@nr]
+ * @nr: how many entries, 1 to DISCO_MOVE_MAX
+ * @out_nr: entries that have their result, from the first on; less than @nr if
+ *	a signal came
+ * @out_moved: those of them with result 0
+ * @__reserved: must be 0
+ *
+ * Puts pages of a VM on other nodes while it runs; it sees no change. Best
+ * effort: each entry gets its own result, and the request succeeds whatever they
+ * are. Entries whose pages follow each other cost one flush of the TLBs for many
+ * pages, so lists are best sorted by gfn. Of a page that is listed more than
+ * once with different nodes, it is open where it ends.
+ *
+ * A shared page is moved for all its users. It stays shared, and there are two
+ * of it until the last user has got the new one.
+ *
+ * A page goes on being paid for by the memory cgroup that paid for it, whoever
+ * asks for the move. That a node is out of memory is counted (refused_node_full),
+ * as is a page in use (refused_pinned).
+ *
+ * What was moved before an error stays moved.
+ *
+ * Errors: EBADF if @vm_fd is not open for both; EMEDIUMTYPE as for
+ * DISCO_VM_STAT; EINVAL for an @operation that the module does not know, or if
+ * @nr is out of its range.
+ */
+struct disco_move {
+	__u32 size;
+	__u32 flags;
+	__s32 vm_fd;
+	__u32 operation;
+	__aligned_u64 entries;
+	__u32 nr;
+	__u32 out_nr;
+	__u32 out_moved;
+	__u32 __reserved;
+};
+
+#define DISCO_MOVE _IO(DISCO_TYPE, DISCO_CMD_MOVE)
 
 #endif /* _LINUX_DISCO_H */

@@ -181,6 +181,38 @@ static int do_merge(struct disco_merge *req)
 	return 0;
 }
 
+/*
+ * Nodes 0 to 3. Of each eight pages the first was moved, the second was on the
+ * node, and so on through what can become of one.
+ */
+static int do_move(struct disco_move *req)
+{
+	static const int results[] = {
+		0, -EEXIST, -ENOENT, -EBUSY, -EOPNOTSUPP, -ENOMEM, -ENOSPC,
+		-EPERM,
+	};
+	struct disco_move_entry *entries = (void *)(uintptr_t)req->entries;
+
+	if (fcntl(req->vm_fd, F_GETFL) % 4 != O_RDWR)
+		return refuse(EBADF);
+	if (!req->nr || req->operation != DISCO_MOVE_MIGRATE)
+		return refuse(EINVAL);
+	fake.moves++;
+	req->out_moved = 0;
+	for (req->out_nr = 0; req->out_nr < req->nr; req->out_nr++) {
+		struct disco_move_entry *entry = &entries[req->out_nr];
+
+		if (entry->node > 3)
+			entry->out_result = entry->node == 4 ? -EACCES : -EINVAL;
+		else if (entry->gfn >= fake.pages)
+			entry->out_result = -ENXIO;
+		else
+			entry->out_result = results[entry->gfn % 8];
+		req->out_moved += !entry->out_result;
+	}
+	return 0;
+}
+
 /* Like the module, makes a file; its mode is for the test to see. */
 static int do_disk_add(struct disco_disk_add *req)
 {
@@ -249,6 +281,8 @@ int __wrap_ioctl(int fd, unsigned long request, void *arg)
 		return do_disk_stat(arg);
 	case DISCO_MERGE:
 		return do_merge(arg);
+	case DISCO_MOVE:
+		return do_move(arg);
 	case DISCO_CHECK:
 		fake.check.size = sizeof(fake.check);
 		fake.check.mount_fd = ((struct disco_check *)arg)->mount_fd;

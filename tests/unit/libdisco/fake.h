@@ -22,6 +22,7 @@
  * @disk: answer to DISCO_DISK_STAT; DISCO_DISK_ADD sets its sizes
  * @drops: how often the cache of a file was dropped
  * @merges: how many DISCO_MERGE there were
+ * @moves: how many DISCO_MOVE there were
  * @mixed: page 4n to 4n+3 are in state n modulo 4, not all private
  */
 struct fake {
@@ -38,6 +39,7 @@ struct fake {
 	struct disco_disk_stat disk;
 	unsigned int drops;
 	unsigned int merges;
+	unsigned int moves;
 	int mixed;
 };
 

@@ -401,6 +401,34 @@ static void memmap_of_no_frame_fails(void **state)
 	assert_int_equal(node, 9);
 }
 
+/* Who moves pages opens the machine for writing. */
+static void pages_are_moved(void **state)
+{
+	struct disco_move_entry entries[4] = { { 0, 1, 7 }, { 1, 1, 7 },
+					       { 9, 1, 7 }, { 0, 9, 7 } };
+	struct disco_move move = {
+		.size = sizeof(move), .operation = DISCO_MOVE_MIGRATE,
+		.entries = (uintptr_t)entries, .nr = 4,
+	};
+	struct disco_vm *readable = open_vm(), *vm;
+
+	(void)state;
+	fake.pages = 6;
+	assert_int_equal(disco_vm_open_writable(fake.disco, "a", &vm), 0);
+	assert_int_equal(disco_move(vm, &move), 0);
+	assert_int_equal(move.vm_fd, disco_vm_fd(vm));
+	assert_int_equal(move.out_nr, 4);
+	assert_int_equal(move.out_moved, 1);
+	assert_int_equal(entries[0].out_result, 0);
+	assert_int_equal(entries[1].out_result, -EEXIST);
+	assert_int_equal(entries[2].out_result, -ENXIO);
+	assert_int_equal(entries[3].out_result, -EINVAL);
+	assert_int_equal(disco_move(readable, &move), -EBADF);
+	assert_error_has("move of pages of VM a");
+	disco_vm_close(readable);
+	disco_vm_close(vm);
+}
+
 /* Who merges opens both machines for writing; what goes wrong names them. */
 static void pages_are_merged(void **state)
 {
@@ -733,6 +761,7 @@ int main(void)
 		TEST(memmap_lists_all_users),
 		TEST(memmap_of_no_frame_fails),
 		TEST(pages_are_merged),
+		TEST(pages_are_moved),
 		TEST(vcpus_are_found),
 		TEST(vcpu_dump_is_complete),
 		TEST(disks_live),

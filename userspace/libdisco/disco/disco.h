@@ -270,6 +270,16 @@ int disco_merge(struct disco_vm *vm, struct disco_vm *other,
 		struct disco_merge *merge);
 
 /**
+ * disco_move - put pages of a VM on other NUMA nodes
+ * @vm: the VM, opened by disco_vm_open_writable()
+ * @move: size, operation, entries and nr set by the caller, vm_fd ignored;
+ *	filled, as are the results of its entries
+ *
+ * Return: 0, whatever became of the pages; as disco_query(); see DISCO_MOVE.
+ */
+int disco_move(struct disco_vm *vm, struct disco_move *move);
+
+/**
  * disco_vcpu_stat - second-level TLB of a VCPU
  * @vm: the VM
  * @stat: size, flags and vcpu set by the caller, vm_fd ignored; filled
