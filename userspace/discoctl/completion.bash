@@ -79,8 +79,8 @@ _discoctl()
 
 	case "${#commands[@]} ${commands[*]}" in
 	"0 ")
-		mapfile -t COMPREPLY < <(compgen -W 'vm vcpu disk page merge clone
-			stat check version help' -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W 'vm vcpu disk page merge numa
+			move clone stat check version help' -- "$cur")
 		;;
 	"1 vm")
 		mapfile -t COMPREPLY < <(compgen -W 'list show help' -- "$cur")
@@ -92,7 +92,7 @@ _discoctl()
 		mapfile -t COMPREPLY < <(compgen -W 'add list show drop-cache
 			remove help' -- "$cur")
 		;;
-	"1 page" | "1 merge")
+	"1 page" | "1 merge" | "1 numa" | "1 move")
 		mapfile -t COMPREPLY < <(compgen -W 'help' -- "$cur")
 		_discoctl_names ram
 		;;
@@ -103,7 +103,7 @@ _discoctl()
 	"2 vm show" | "2 vcpu list" | "2 vcpu show" | "2 vcpu dump")
 		_discoctl_names ram
 		;;
-	[2-9]" merge "* | [1-9][0-9]" merge "*)
+	[2-9]" merge "* | [1-9][0-9]" merge "* | [2-9]" numa "* | [1-9][0-9]" numa "*)
 		_discoctl_names ram
 		;;
 	"2 disk show" | "2 disk drop-cache" | "2 disk remove")

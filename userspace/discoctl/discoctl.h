@@ -74,6 +74,8 @@ int cmd_vcpu(struct ctl *ctl, int argc, char **argv);
 int cmd_disk(struct ctl *ctl, int argc, char **argv);
 int cmd_page(struct ctl *ctl, int argc, char **argv);
 int cmd_merge(struct ctl *ctl, int argc, char **argv);
+int cmd_numa(struct ctl *ctl, int argc, char **argv);
+int cmd_move(struct ctl *ctl, int argc, char **argv);
 int cmd_clone(struct ctl *ctl, int argc, char **argv);
 int cmd_stat(struct ctl *ctl, int argc, char **argv);
 int cmd_check(struct ctl *ctl, int argc, char **argv);

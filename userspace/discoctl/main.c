@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * discoctl: look at the memory of virtual machines under Disco, manage disks,
- * merge pages, clone machines.
+ * merge and move pages, clone machines.
  *
  * Each command is in a file of its own, with its help. A command collects its
  * whole answer before it prints JSON, so that what is printed is one object:
@@ -21,7 +21,7 @@ static const char help[] =
 	"Usage: discoctl [OPTIONS] COMMAND ...\n"
 	"\n"
 	"Shows what the Disco kernel module knows about virtual machines, manages the\n"
-	"disks that they share, merges pages, and clones machines.\n"
+	"disks that they share, merges and moves pages, and clones machines.\n"
 	"\n"
 	"Commands (any unambiguous beginning will do):\n"
 	"  vm list                    memory of all virtual machines\n"
@@ -37,6 +37,8 @@ static const char help[] =
 	"  page NAME [GFN[-GFN]]      what is behind each page of a machine\n"
 	"  page --pfn PFN             who uses a machine frame\n"
 	"  merge NAME...              make equal pages of machines one\n"
+	"  numa [NAME...]             memory by machine and NUMA node\n"
+	"  move NAME NODE [GFN[-GFN]] put pages of a machine on a node\n"
 	"  clone DOMAIN NAME          start copies of a paused libvirt domain\n"
 	"  stat                       counters of the module\n"
 	"  check                      walk all structures, report a violation\n"
@@ -68,6 +70,8 @@ static const struct command commands[] = {
 	{ "disk", cmd_disk },
 	{ "page", cmd_page },
 	{ "merge", cmd_merge },
+	{ "numa", cmd_numa },
+	{ "move", cmd_move },
 	{ "clone", cmd_clone },
 	{ "stat", cmd_stat },
 	{ "check", cmd_check },

@@ -109,6 +109,11 @@ fails 'merge: the NAMEs of machines are missing, or --all' merge
 fails 'unexpected "a"' merge --all a
 fails '--same-gfn-only is only for the command merge' page a --same-gfn-only
 fails '/: no disco file system is mounted there' -m / merge --all
+fails 'move: the NAME of a machine is missing' move
+fails 'move: the NODE is missing' move a
+fails '"one" is no number of a node' move a one
+fails 'unexpected "4"' move a 1 2 4
+fails '/: no disco file system is mounted there' -m / move a 1
 fails 'name of a DOMAIN and a NAME for its copy are missing' clone
 fails 'a NAME for the copy is missing' clone a
 fails 'unexpected "c"' clone a b c
@@ -149,6 +154,8 @@ works 'Usage: discoctl vm' vm h
 works 'Usage: discoctl vcpu' vcpu help
 works 'Usage: discoctl disk' d h
 works 'Usage: discoctl merge' mer help
+works 'Usage: discoctl numa' n help
+works 'Usage: discoctl move' mov help
 works 'Usage: discoctl clone' clone help
 works 'libdisco' ver
 works '{"discoctl":' version -j

@@ -509,6 +509,94 @@ static void merges_are_added_up(void **state)
 	assert_int_equal(run(&json, cmd_merge, "a", "b", NULL), EXIT_ERROR);
 }
 
+/* Every page is in one column, that of its node. */
+static void memory_is_a_matrix(void **state)
+{
+	struct ctl text = { 0 };
+	struct ctl json = { .json = true };
+
+	(void)state;
+	fake_file("mount/ram/long-name", "");
+	assert_int_equal(run(&text, cmd_numa, "a", "long-name", NULL), EXIT_OK);
+	assert_string_equal(output,
+		"VM                NODE 0         NODE 1         NODE 2\n"
+		"a               0.03 MiB       0.00 MiB       0.03 MiB\n"
+		"long-name       0.03 MiB       0.00 MiB       0.03 MiB\n"
+		"TOTAL           0.06 MiB       0.00 MiB       0.06 MiB\n");
+	assert_int_equal(run(&json, cmd_numa, "a", NULL, NULL), EXIT_OK);
+	assert_string_equal(output,
+		"{\"vms\":[{\"path\":\"a\",\"nodes\":["
+		"{\"node\":0,\"private\":32768,\"shared\":0},"
+		"{\"node\":1,\"private\":0,\"shared\":0},"
+		"{\"node\":2,\"private\":0,\"shared\":32768}]}],"
+		"\"totals\":[{\"node\":0,\"private\":32768,\"shared\":0},"
+		"{\"node\":1,\"private\":0,\"shared\":0},"
+		"{\"node\":2,\"private\":0,\"shared\":32768}],"
+		"\"unreadable\":0}\n");
+	assert_int_equal(run(&json, cmd_numa, NULL, NULL, NULL), EXIT_OK);
+	assert_non_null(strstr(output, "{\"path\":\"long-name\","));
+	assert_int_equal(run(&json, cmd_numa, "none", NULL, NULL), EXIT_ERROR);
+	assert_non_null(strstr(output, "no VM none in "));
+	fake.error = EACCES;
+	assert_int_equal(run(&json, cmd_numa, "a", NULL, NULL), EXIT_ERROR);
+}
+
+/* What became of pages is counted; what cannot be done is an error. */
+static void moves_are_counted(void **state)
+{
+	struct ctl text = { 0 };
+	struct ctl json = { .json = true };
+	static const struct {
+		const char *node, *range, *error;
+	} bad[] = {
+		{ "x", NULL, "is no number of a node" },
+		{ "-1", NULL, "is no number of a node" },
+		{ "4294967296", NULL, "is no number of a node" },
+		{ "9", NULL, "there is no node 9, or it has no memory" },
+		{ "4", NULL, "your cpuset does not have node 4" },
+		{ "1", "3-", "is not GFN or GFN-GFN" },
+		{ "1", "3-1", "ends before it starts" },
+		{ "1", "0-32", "gfn 0x20 is past the end of VM a" },
+	};
+
+	(void)state;
+	assert_int_equal(run(&text, cmd_move, "a", "2", "0-9"), EXIT_OK);
+	assert_string_equal(output,
+		"10 pages of VM a, to node 2\n"
+		"  moved               2\n"
+		"  there               2\n"
+		"  hole                1\n"
+		"  pinned              1\n"
+		"  cached              1\n"
+		"  full                1\n"
+		"  limit               1\n"
+		"  denied              1\n");
+	assert_int_equal(run(&text, cmd_move, "a", "0", "1"), EXIT_OK);
+	assert_string_equal(output,
+		"1 pages of VM a, to node 0\n"
+		"  moved               0\n"
+		"  there               1\n");
+	assert_int_equal(fake.moves, 2);
+	assert_int_equal(run(&json, cmd_move, "a", "3", NULL), EXIT_OK);
+	assert_string_equal(output,
+		"{\"vm\":\"a\",\"node\":3,\"pages\":32,\"moved\":4,\"there\":4,"
+		"\"hole\":4,\"pinned\":4,\"cached\":4,\"full\":4,\"limit\":4,"
+		"\"denied\":4}\n");
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		assert_int_equal(run(&json, cmd_move, "a", bad[i].node,
+				     bad[i].range), EXIT_ERROR);
+		if (!strstr(output, bad[i].error))
+			fail_msg("%s: %s", bad[i].error, output);
+	}
+	/* An empty machine, and one that is not there. */
+	fake.pages = 0;
+	assert_int_equal(run(&json, cmd_move, "a", "1", NULL), EXIT_OK);
+	assert_non_null(strstr(output, "\"pages\":0,\"moved\":0,"));
+	assert_int_equal(run(&json, cmd_move, "none", "1", NULL), EXIT_ERROR);
+	fake.error = ENOTTY;
+	assert_int_equal(run(&json, cmd_move, "a", "1", NULL), EXIT_ERROR);
+}
+
 /* Counters are grouped by what their names tell; new ones show up. */
 static void counters_are_grouped(void **state)
 {
@@ -547,6 +635,8 @@ int main(void)
 		TEST(changed_disk_is_told),
 		TEST(disks_come_and_go),
 		TEST(merges_are_added_up),
+		TEST(memory_is_a_matrix),
+		TEST(moves_are_counted),
 		TEST(counters_are_grouped),
 	};
 
