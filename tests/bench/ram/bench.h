@@ -190,6 +190,7 @@ void bench_punch(void);
 void bench_clone(void);
 void bench_write_after_clone(void);
 void bench_disk(void);
+void bench_move(void);
 void bench_metadata(void);
 
 #endif
