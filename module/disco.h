@@ -314,6 +314,8 @@ int disco_vm_zero_partial(struct disco_vm *vm, loff_t start, loff_t end);
 /* slot.c: the life of a page */
 
 struct folio *disco_slot_lock_folio(unsigned long *slot, unsigned long value);
+struct folio *disco_slot_get_filled(struct disco_vm *vm, pgoff_t gfn,
+				    bool *shared);
 struct folio *disco_slot_get_folio(struct disco_vm *vm, pgoff_t gfn);
 int disco_slot_get_private(struct disco_vm *vm, pgoff_t gfn,
 			   struct vm_area_struct *vma, unsigned long addr,
@@ -338,6 +340,10 @@ int disco_merge(void *req);
 
 int disco_move(void *req);
 
+/* move_shared.c: shared pages that go to other nodes */
+
+int disco_move_shared(struct disco_vm *vm, pgoff_t gfn, int node);
+
 /* page.c: machine pages */
 
 int disco_zero_init(void);
@@ -346,6 +352,10 @@ struct folio *disco_zero_folio(int node);
 struct folio *disco_folio_alloc(struct disco_vm *vm, pgoff_t gfn,
 				struct vm_area_struct *vma, unsigned long addr,
 				gfp_t gfp, int *err);
+/* A page of one node or none, without trying hard: nobody needs it there. */
+#define DISCO_GFP_ON_NODE \
+	(GFP_HIGHUSER | __GFP_THISNODE | __GFP_NORETRY | __GFP_NOWARN)
+
 struct folio *disco_folio_alloc_on(int node, struct folio *like);
 bool disco_folio_charge(struct disco_sb *sbi);
 void disco_folio_uncharge(struct disco_sb *sbi);

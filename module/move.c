@@ -12,13 +12,8 @@
  * So the VM's faults wait for a run and not for an allocation, and a fault that
  * looks up a page is not under way with a reference that would look like a pin.
  *
- * A shared page has users in other VMs, whose locks nobody can have all at once.
- * It gets a copy, to which the users change one after the other as in a merge:
- * the copy lists the user, under its lock, then the slot is set, under the lock
- * of the old page. At each step every user has one of two equal pages; when the
- * last one has changed, the old page is free.
+ * Shared pages are move_shared.c's, one by one.
  */
-#include <linux/capability.h>
 #include <linux/cpuset.h>
 #include <linux/file.h>
 #include <linux/sched/signal.h>
@@ -55,26 +50,6 @@ struct move_run {
 	struct folio *new[RUN_PAGES];
 };
 
-/* Context: invalidate_lock. The folio with a reference, NULL for a hole. */
-static struct folio *get_filled(struct disco_vm *vm, pgoff_t gfn, bool *shared)
-{
-	unsigned long *slot = disco_pmap_slot(vm->pmap, gfn), value;
-	struct folio *folio;
-
-	while (slot) {
-		value = READ_ONCE(*slot);
-		if (!disco_slot_filled(value))
-			break;
-		folio = disco_slot_lock_folio(slot, value);
-		if (!folio)
-			continue;
-		folio_unlock(folio);
-		*shared = disco_slot_state(value) == DISCO_PAGE_SHARED;
-		return folio;
-	}
-	return NULL;
-}
-
 static int check_node(u32 node)
 {
 	if (node >= MAX_NUMNODES || !node_state(node, N_MEMORY))
@@ -96,7 +71,7 @@ static int prepare(struct move_run *run, unsigned int i)
 		return err;
 	if (entry->gfn >= disco_vm_pages(run->vm))
 		return -ENXIO;
-	folio = get_filled(run->vm, entry->gfn, &shared);
+	folio = disco_slot_get_filled(run->vm, entry->gfn, &shared);
 	if (!folio)
 		return -ENOENT;
 
@@ -243,202 +218,6 @@ static void give_up(struct move_run *run)
 	}
 }
 
-/*
- * May @folio, which was shared when the caller got its reference, be moved away
- * from all its users? From then on it stays shared, as nobody takes over a page
- * that somebody else has a reference to.
- */
-static int check_shared(struct disco_vm *vm, struct folio *folio)
-{
-	unsigned int i, nr;
-	bool others = false;
-	int refs, ptes, err = 0;
-
-	folio_lock(folio);
-	nr = disco_memmap_count(folio);
-	for (i = 0; i < nr; i++)
-		others |= disco_memmap_get(folio, i).vm != vm->id;
-	/*
-	 * References of slots, of PTEs and the caller's. PTEs can go meanwhile,
-	 * but none comes while we have the lock. folio_mapcount() is not for
-	 * modules everywhere, and this is a single page.
-	 */
-	refs = folio_ref_count(folio);
-	ptes = atomic_read(&folio->_mapcount) + 1;
-	if (disco_memmap_cached(folio))
-		err = -EOPNOTSUPP;
-	else if (refs > nr + ptes + 1)
-		err = -EBUSY;
-	folio_unlock(folio);
-	if (!err && others && !capable(CAP_SYS_NICE))
-		err = -EPERM;
-	return err;
-}
-
-/* @new, which nobody knows yet, gets its first user. */
-static bool move_first_user(struct disco_vm *vm, pgoff_t gfn,
-			    struct folio *folio, struct folio *new)
-{
-	unsigned long *slot = disco_pmap_slot(vm->pmap, gfn);
-
-	if (!slot ||
-	    !disco_slot_lock_folio(slot, disco_slot_value(folio,
-							  DISCO_PAGE_SHARED)))
-		return false;
-	disco_memmap_init(new, disco_user(vm, gfn));
-	folio_get(new);
-	disco_slot_replace_shared(vm, gfn, slot, folio, new,
-				  DISCO_shared_to_shared_move);
-	folio_unlock(folio);
-	folio_put(folio);
-	return true;
-}
-
-static bool list_on(struct disco_vm *vm, pgoff_t gfn, struct folio *new)
-{
-	bool ok;
-
-	folio_lock(new);
-	/* All that changed to it may have left it again. */
-	ok = disco_memmap_count(new) && !disco_slot_list_user(vm, gfn, new);
-	if (ok)
-		folio_get(new);
-	folio_unlock(new);
-	return ok;
-}
-
-/* Another user changes from @folio to @new. Context: its invalidate_lock. */
-static bool move_user(struct disco_vm *vm, pgoff_t gfn, struct folio *folio,
-		      struct folio *new)
-{
-	unsigned long *slot = disco_pmap_slot(vm->pmap, gfn);
-	bool ok;
-
-	if (!slot || !list_on(vm, gfn, new))
-		return false;
-	ok = disco_slot_lock_folio(slot, disco_slot_value(folio,
-							  DISCO_PAGE_SHARED));
-	if (ok) {
-		disco_slot_replace_shared(vm, gfn, slot, folio, new,
-					  DISCO_shared_to_shared_move);
-		folio_unlock(folio);
-		folio_put(folio);
-	} else {
-		/* It has written to the page, or dropped it. */
-		folio_lock(new);
-		disco_slot_leave(vm, gfn, new);
-		folio_unlock(new);
-	}
-	return ok;
-}
-
-static bool get_user_of(struct folio *folio, unsigned int i,
-			struct disco_user *user)
-{
-	bool found;
-
-	folio_lock(folio);
-	found = i < disco_memmap_count(folio);
-	if (found)
-		*user = disco_memmap_get(folio, i);
-	folio_unlock(folio);
-	return found;
-}
-
-/*
- * Those that cannot be moved stay where they are: of a VM that is going away, or
- * when there is no memory for a list.
- */
-static void move_other_users(struct folio *folio, struct folio *new)
-{
-	struct disco_user user;
-	unsigned int stay = 0;
-	struct inode *inode;
-	bool ok;
-
-	while (get_user_of(folio, stay, &user)) {
-		inode = disco_vm_find(user.vm);
-		if (!inode) {
-			stay++;
-			continue;
-		}
-		filemap_invalidate_lock_shared(inode->i_mapping);
-		ok = move_user(disco_vm(inode), user.gfn, folio, new);
-		filemap_invalidate_unlock_shared(inode->i_mapping);
-		disco_vm_put(inode);
-		stay += !ok;
-		cond_resched();
-	}
-}
-
-/* @folio is shared and has the caller's reference, so it cannot change. */
-static int move_users(struct disco_vm *vm, pgoff_t gfn, struct folio *folio,
-		      int node)
-{
-	struct address_space *mapping = vm->inode->i_mapping;
-	struct folio *new;
-	bool ok;
-
-	disco_unsettle();
-	if (!disco_folio_charge(disco_vm_sb(vm))) {
-		disco_settle();
-		disco_refuse(DISCO_refused_limit, vm, gfn);
-		return -ENOSPC;
-	}
-	new = disco_folio_alloc_on(node, folio);
-	if (!new) {
-		disco_folio_uncharge(disco_vm_sb(vm));
-		disco_settle();
-		disco_refuse(DISCO_refused_node_full, vm, gfn);
-		return -ENOMEM;
-	}
-
-	disco_folio_copy(new, folio);
-	filemap_invalidate_lock_shared(mapping);
-	ok = move_first_user(vm, gfn, folio, new);
-	filemap_invalidate_unlock_shared(mapping);
-	if (!ok) {
-		disco_folio_discard(vm, new);
-		return -EBUSY;
-	}
-	/* From here on it is its users' to give back. */
-	move_other_users(folio, new);
-	folio_put(new);
-	disco_settle();
-	return 0;
-}
-
-static int move_shared(struct disco_vm *vm, pgoff_t gfn, int node)
-{
-	struct disco_sb *sbi = disco_vm_sb(vm);
-	struct folio *folio;
-	bool shared;
-	int err;
-
-	/* Two at a time would leave users on two pages in the end. */
-	mutex_lock(&sbi->move_lock);
-	/* A page on its way lists a user whose slot is not set yet. */
-	percpu_down_read(&sbi->check_lock);
-	filemap_invalidate_lock_shared(vm->inode->i_mapping);
-	folio = get_filled(vm, gfn, &shared);
-	filemap_invalidate_unlock_shared(vm->inode->i_mapping);
-	if (!folio) {
-		err = -ENOENT;
-		goto unlock;
-	}
-	if (folio_nid(folio) == node)
-		err = -EEXIST;
-	else
-		err = shared ? check_shared(vm, folio) : -EBUSY;
-	if (!err)
-		err = move_users(vm, gfn, folio, node);
-	folio_put(folio);
-unlock:
-	percpu_up_read(&sbi->check_lock);
-	mutex_unlock(&sbi->move_lock);
-	return err;
-}
-
 static void move_shared_pages(struct move_run *run)
 {
 	unsigned int i, tries;
@@ -446,8 +225,8 @@ static void move_shared_pages(struct move_run *run)
 
 	for_each_set_bit(i, &run->shared, RUN_PAGES) {
 		for (tries = 0; tries < TRIES; tries++) {
-			err = move_shared(run->vm, run->entry[i].gfn,
-					  run->entry[i].node);
+			err = disco_move_shared(run->vm, run->entry[i].gfn,
+						run->entry[i].node);
 			if (err != -EBUSY)
 				break;
 			cond_resched();

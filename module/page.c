@@ -189,16 +189,13 @@ static struct mem_cgroup *get_memcg_of(struct folio *folio)
  * @node: where
  * @like: the other one, with a reference; who pays for it pays for the new one
  *
- * Does not try hard: nobody needs the page there.
- *
  * Context: may sleep. The mount's limit is the caller's matter.
  * Return: an unlocked folio with one reference, in no slot; NULL if the node or
  * the memory cgroup has no memory left.
  */
 struct folio *disco_folio_alloc_on(int node, struct folio *like)
 {
-	gfp_t gfp = GFP_HIGHUSER | __GFP_THISNODE | __GFP_NORETRY |
-		    __GFP_NOWARN;
+	gfp_t gfp = DISCO_GFP_ON_NODE;
 	struct mem_cgroup *memcg = get_memcg_of(like), *before;
 	struct folio *folio;
 

@@ -161,11 +161,20 @@ int disco_slot_share(struct disco_vm *src, pgoff_t gfn, unsigned long *slot,
 	return min(ret, 0);
 }
 
-/*
- * Lists @vm as a user of a page of the buffer cache. The slot is next, and has
- * the page that it leads to locked: nobody holds two.
+/**
+ * disco_slot_enter_cached() - list a VM as a user of a page of the buffer cache
+ * @vm: the VM
+ * @gfn: which page of it
+ * @folio: the page, with a reference
+ *
+ * The slot is next, and has the page that it leads to locked: nobody holds two.
+ *
+ * Context: may sleep; an unsettled page (disco_unsettle()).
+ * Return: true, and then the slot's reference is taken; false if the page is not
+ * in the cache any more, the mount is full, or there is no room for the user.
  */
-static bool enter_cached(struct disco_vm *vm, pgoff_t gfn, struct folio *folio)
+bool disco_slot_enter_cached(struct disco_vm *vm, pgoff_t gfn,
+			     struct folio *folio)
 {
 	struct disco_disk *disk;
 	bool first, ok = false;
@@ -317,7 +326,7 @@ static bool map_cached(struct disco_vm *vm, pgoff_t gfn, struct folio *folio)
 		return true;
 
 	disco_unsettle();
-	ok = enter_cached(vm, gfn, folio);
+	ok = disco_slot_enter_cached(vm, gfn, folio);
 	if (ok && !set_cached(vm, gfn, slot, folio)) {
 		folio_lock(folio);
 		disco_slot_leave(vm, gfn, folio);

@@ -49,6 +49,36 @@ put:
 }
 
 /**
+ * disco_slot_get_filled() - get the page of a filled slot
+ * @vm: the VM
+ * @gfn: which page
+ * @shared: set to whether it was shared at a moment when the caller had the
+ *	reference
+ *
+ * Context: may sleep; invalidate_lock of @vm held.
+ * Return: the folio, not locked, with a reference, or NULL for a hole.
+ */
+struct folio *disco_slot_get_filled(struct disco_vm *vm, pgoff_t gfn,
+				    bool *shared)
+{
+	unsigned long *slot = disco_pmap_slot(vm->pmap, gfn), value;
+	struct folio *folio;
+
+	while (slot) {
+		value = READ_ONCE(*slot);
+		if (!disco_slot_filled(value))
+			break;
+		folio = disco_slot_lock_folio(slot, value);
+		if (!folio)
+			continue;
+		folio_unlock(folio);
+		*shared = disco_slot_state(value) == DISCO_PAGE_SHARED;
+		return folio;
+	}
+	return NULL;
+}
+
+/**
  * disco_slot_get_folio() - get a page to read from
  * @vm: the VM
  * @gfn: which page
@@ -60,20 +90,12 @@ put:
  */
 struct folio *disco_slot_get_folio(struct disco_vm *vm, pgoff_t gfn)
 {
-	struct folio *folio = NULL;
-	unsigned long *slot, value;
+	struct folio *folio;
+	bool shared;
 
 	filemap_invalidate_lock_shared(vm->inode->i_mapping);
-	slot = disco_pmap_slot(vm->pmap, gfn);
-	while (slot && !folio) {
-		value = READ_ONCE(*slot);
-		if (!disco_slot_filled(value))
-			break;
-		folio = disco_slot_lock_folio(slot, value);
-	}
+	folio = disco_slot_get_filled(vm, gfn, &shared);
 	filemap_invalidate_unlock_shared(vm->inode->i_mapping);
-	if (folio)
-		folio_unlock(folio);
 	return folio;
 }
 

@@ -42,6 +42,8 @@ static inline void disco_slot_leave(struct disco_vm *vm, pgoff_t gfn,
 
 bool disco_slot_make_shared(struct disco_vm *vm, pgoff_t gfn,
 			    unsigned long *slot, struct folio *folio, int refs);
+bool disco_slot_enter_cached(struct disco_vm *vm, pgoff_t gfn,
+			     struct folio *folio);
 int disco_slot_list_user(struct disco_vm *vm, pgoff_t gfn, struct folio *folio);
 void disco_slot_replace_shared(struct disco_vm *vm, pgoff_t gfn,
 			       unsigned long *slot, struct folio *old,

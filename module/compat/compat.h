@@ -10,6 +10,7 @@
 #include <linux/fs.h>
 #include <linux/memcontrol.h>
 #include <linux/mm.h>
+#include <linux/pagemap.h>
 #include <linux/uio.h>
 #include <linux/version.h>
 
@@ -82,6 +83,14 @@ static inline bool mem_cgroup_tryget(struct mem_cgroup *memcg)
 #else
 	return true;
 #endif
+}
+#endif
+
+#ifndef DISCO_HAVE_REPLACE_PAGE_CACHE_FOLIO
+static inline void replace_page_cache_folio(struct folio *old,
+					    struct folio *new)
+{
+	replace_page_cache_page(folio_page(old, 0), folio_page(new, 0));
 }
 #endif
 

@@ -402,28 +402,196 @@ TEST_F(move, pinned_shared_page_stays)
 	EXPECT_TRUE(dt_is_filled(at_other, 1, 0));
 }
 
-/* The buffer cache keeps its pages where they are. */
-TEST_F(move, cached_page_stays)
+/* Moves whatever there is to wherever there is memory. */
+struct mover {
+	struct dt_fs *fs;
+	int *fds;
+	unsigned int nr;	/* pages of each */
+	bool *stop;
+	unsigned long moved, busy;
+	pthread_t thread;
+};
+
+static void *move_for_ever(void *data)
+{
+	struct mover *m = data;
+	struct disco_move_entry entries[100];
+	uint64_t state = (uintptr_t)m;
+
+	while (!__atomic_load_n(m->stop, __ATOMIC_RELAXED)) {
+		uint64_t first = dt_random(&state) % m->nr;
+		bool run = dt_random(&state) % 2;
+
+		for (int i = 0; i < ARRAY_SIZE(entries); i++)
+			entries[i] = (struct disco_move_entry){
+				.gfn = run ? (first + i) % m->nr :
+					     dt_random(&state) % m->nr,
+				.node = nodes[dt_random(&state) % nr_nodes],
+			};
+		m->moved += move_list(m->fs, m->fds[dt_random(&state) % 2],
+				      entries, ARRAY_SIZE(entries));
+		for (int i = 0; i < ARRAY_SIZE(entries); i++)
+			m->busy += entries[i].out_result == -EBUSY;
+	}
+	return NULL;
+}
+
+/* A disk of PAGES pages with the pattern of seed 1, open for reading. */
+static int make_disk(const struct dt_fs *fs)
 {
 	int backing = open("/mnt/backing", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	int vm = dt_create(&self->fs, "vm", SIZE), disk, node;
-	char *at = dt_map(vm, SIZE), path[64];
-	uint64_t pfn;
+	char *page = malloc(dt_page), path[64];
+	int disk;
 
-	fill_all(at, 1);
-	ASSERT_EQ(SIZE, write(backing, at, SIZE));
+	for (int i = 0; i < PAGES; i++) {
+		dt_fill(page, 1, i);
+		if (write(backing, page, dt_page) != dt_page)
+			dt_die("write /mnt/backing");
+	}
+	free(page);
 	close(backing);
 	backing = open("/mnt/backing", O_RDONLY | O_CLOEXEC);
-	ASSERT_OK(dt_disk_add(&self->fs, "disk", backing, 0));
+	if (dt_disk_add(fs, "disk", backing, 0))
+		dt_die("DISCO_DISK_ADD");
 	close(backing);
-	snprintf(path, sizeof(path), "%s/disk/disk", self->fs.root);
+	snprintf(path, sizeof(path), "%s/disk/disk", fs->root);
 	disk = open(path, O_RDONLY | O_CLOEXEC);
-	ASSERT_EQ(dt_page, pread(disk, at, dt_page, dt_page));
-	pfn = dt_pmap(&self->fs, vm, 0).pfn;
-	node = node_of(&self->fs, vm, 0);
-	EXPECT_EQ(EOPNOTSUPP, move_page(&self->fs, vm, 0, other_node(node)));
-	EXPECT_EQ(pfn, dt_pmap(&self->fs, vm, 0).pfn);
-	EXPECT_TRUE(dt_is_filled(at, 1, 1));
+	if (disk < 0)
+		dt_die("open %s", path);
+	return disk;
+}
+
+static struct disco_disk_stat disk_stat(const struct dt_fs *fs, int disk)
+{
+	struct disco_disk_stat stat = { .size = sizeof(stat), .disk_fd = disk };
+
+	if (ioctl(fs->control, DISCO_DISK_STAT, &stat))
+		dt_die("DISCO_DISK_STAT");
+	return stat;
+}
+
+/* The buffer cache goes on having the page, as one of those that use it. */
+TEST_F(move, cached_page_moves_with_the_cache)
+{
+	enum { VMS = 3 };
+	int disk = make_disk(&self->fs), fds[VMS], node;
+	char *at[VMS], name[8];
+	uint64_t pfn;
+
+	for (int v = 0; v < VMS; v++) {
+		snprintf(name, sizeof(name), "vm%d", v);
+		fds[v] = dt_create(&self->fs, name, SIZE);
+		at[v] = dt_map(fds[v], SIZE);
+		ASSERT_EQ(SIZE, pread(disk, at[v], SIZE, 0));
+		EXPECT_TRUE(all_filled(at[v], 1));
+	}
+	node = other_node(node_of(&self->fs, fds[0], 3));
+	ASSERT_EQ(0, move_page(&self->fs, fds[1], 3, node));
+	pfn = dt_pmap(&self->fs, fds[1], 3).pfn;
+	for (int v = 0; v < VMS; v++) {
+		EXPECT_EQ(pfn, dt_pmap(&self->fs, fds[v], 3).pfn);
+		EXPECT_EQ(VMS, dt_pmap(&self->fs, fds[v], 3).users);
+		EXPECT_EQ(node, node_of(&self->fs, fds[v], 3));
+		EXPECT_TRUE(all_filled(at[v], 1));
+	}
+	EXPECT_EQ(SIZE, disk_stat(&self->fs, disk).out_cached);
+	EXPECT_EQ(SIZE, disk_stat(&self->fs, disk).out_used);
+	EXPECT_EQ(self->fs.before.machine_pages + PAGES,
+		  dt_counter("machine_pages"));
+	/* Who reads it now gets that page, and writes to a copy. */
+	ASSERT_EQ(dt_page, pread(disk, at[0] + 9 * dt_page, dt_page,
+				 3 * dt_page));
+	EXPECT_EQ(pfn, dt_pmap(&self->fs, fds[0], 9).pfn);
+	dt_fill(at[0] + 9 * dt_page, 2, 9);
+	dt_fill(at[1] + 3 * dt_page, 2, 3);
+	EXPECT_TRUE(dt_is_filled(at[2] + 3 * dt_page, 1, 3));
+	EXPECT_EQ(2, dt_pmap(&self->fs, fds[2], 3).users);
+
+	/* Back, and out of use. */
+	move_range(&self->fs, fds[2], 0, PAGES, node);
+	EXPECT_EQ(PAGES, move_range(&self->fs, fds[2], 0, PAGES,
+				    other_node(node)));
+	EXPECT_TRUE(all_filled(at[2], 1));
+	for (int v = 0; v < VMS; v++)
+		ASSERT_OK(ftruncate(fds[v], 0));
+	EXPECT_EQ(0, disk_stat(&self->fs, disk).out_used);
+	EXPECT_EQ(SIZE, disk_stat(&self->fs, disk).out_cached);
+	ASSERT_OK(posix_fadvise(disk, 0, 0, POSIX_FADV_DONTNEED));
+	EXPECT_EQ(0, disk_stat(&self->fs, disk).out_cached);
+	close(disk);
+	EXPECT_EQ(0, unlink("/mnt/move/disk/disk"));
+}
+
+/* Guests that read the disk again and again while its pages are moved. */
+struct reader {
+	int disk, vm;
+	char *at;
+	bool *stop;
+	unsigned int bad;
+	pthread_t thread;
+};
+
+static void *read_for_ever(void *data)
+{
+	struct reader *r = data;
+	uint64_t state = r->vm + 1;
+
+	while (!__atomic_load_n(r->stop, __ATOMIC_RELAXED)) {
+		int to = dt_random(&state) % PAGES;
+		int from = dt_random(&state) % (PAGES - to);
+		int nr = 1 + dt_random(&state) % (PAGES - to - from);
+		char *at = r->at + to * dt_page;
+
+		if (pread(r->disk, at, nr * dt_page, from * dt_page) !=
+		    nr * dt_page)
+			dt_die("read of a disk");
+		for (int i = 0; i < nr; i++)
+			r->bad += !dt_is_filled(at + i * dt_page, 1, from + i);
+		if (!(dt_random(&state) % 4))
+			at[0] ^= 1;
+		if (!(dt_random(&state) % 64))
+			posix_fadvise(r->disk, 0, 0, POSIX_FADV_DONTNEED);
+	}
+	return NULL;
+}
+
+TEST_F(move, disk_is_read_while_its_pages_move)
+{
+	struct reader readers[2];
+	int disk = make_disk(&self->fs), fds[2];
+	unsigned long moved = dt_counter("shared_to_shared_move");
+	struct mover mover = {
+		.fs = &self->fs, .fds = fds, .nr = PAGES,
+	};
+	bool stop = false;
+
+	for (int i = 0; i < 2; i++) {
+		fds[i] = dt_create(&self->fs, i ? "b" : "a", SIZE);
+		readers[i] = (struct reader){
+			.disk = disk, .vm = fds[i], .at = dt_map(fds[i], SIZE),
+			.stop = &stop,
+		};
+		ASSERT_OK(pthread_create(&readers[i].thread, NULL,
+					 read_for_ever, &readers[i]));
+	}
+	mover.stop = &stop;
+	ASSERT_OK(pthread_create(&mover.thread, NULL, move_for_ever, &mover));
+	for (double end = dt_now() + 2; dt_now() < end;) {
+		ASSERT_TRUE(dt_check(self->fs.control, fds[0]));
+		usleep(10000);
+	}
+	__atomic_store_n(&stop, true, __ATOMIC_RELAXED);
+	pthread_join(mover.thread, NULL);
+	for (int i = 0; i < 2; i++) {
+		pthread_join(readers[i].thread, NULL);
+		EXPECT_EQ(0, readers[i].bad);
+	}
+	moved = dt_counter("shared_to_shared_move") - moved;
+	EXPECT_LT(0, moved);
+	for (int i = 0; i < 2; i++)
+		ASSERT_OK(ftruncate(fds[i], 0));
+	EXPECT_EQ(0, disk_stat(&self->fs, disk).out_used);
+	TH_LOG("%lu pages moved", moved);
 	close(disk);
 }
 
@@ -545,39 +713,6 @@ static void *run(void *data)
 		else if (dt_punch(r->vm, offset, dt_page))
 			dt_die("punch");
 		kind[i] = to;
-	}
-	return NULL;
-}
-
-struct mover {
-	struct dt_fs *fs;
-	int *fds;
-	unsigned int nr;	/* pages of each */
-	bool *stop;
-	unsigned long moved, busy;
-	pthread_t thread;
-};
-
-static void *move_for_ever(void *data)
-{
-	struct mover *m = data;
-	struct disco_move_entry entries[100];
-	uint64_t state = (uintptr_t)m;
-
-	while (!__atomic_load_n(m->stop, __ATOMIC_RELAXED)) {
-		uint64_t first = dt_random(&state) % m->nr;
-		bool run = dt_random(&state) % 2;
-
-		for (int i = 0; i < ARRAY_SIZE(entries); i++)
-			entries[i] = (struct disco_move_entry){
-				.gfn = run ? (first + i) % m->nr :
-					     dt_random(&state) % m->nr,
-				.node = nodes[dt_random(&state) % nr_nodes],
-			};
-		m->moved += move_list(m->fs, m->fds[dt_random(&state) % 2],
-				      entries, ARRAY_SIZE(entries));
-		for (int i = 0; i < ARRAY_SIZE(entries); i++)
-			m->busy += entries[i].out_result == -EBUSY;
 	}
 	return NULL;
 }

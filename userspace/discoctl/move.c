@@ -23,7 +23,6 @@ static const char help[] =
 	"  there    that were on the node before\n"
 	"  hole     no machine page: nothing to move\n"
 	"  pinned   in the hands of a device or system call: left alone\n"
-	"  cached   in the buffer cache of a disk, which stays where it is\n"
 	"  full     the node, or the memory cgroup that pays for them, has no room\n"
 	"  limit    shared, and the mount has no room for a second one meanwhile\n"
 	"  denied   shared with another machine, and no CAP_SYS_NICE\n";
@@ -40,7 +39,6 @@ static const struct {
 	{ -EEXIST, "there" },
 	{ -ENOENT, "hole" },
 	{ -EBUSY, "pinned" },
-	{ -EOPNOTSUPP, "cached" },
 	{ -ENOMEM, "full" },
 	{ -ENOSPC, "limit" },
 	{ -EPERM, "denied" },

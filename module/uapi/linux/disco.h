@@ -689,7 +689,6 @@ enum disco_move_operation {
  *    second one that there is meanwhile
  *  - EPERM: the page is shared with another VM, and the caller has no
  *    CAP_SYS_NICE
- *  - EOPNOTSUPP: the page is in the buffer cache of a disk
  */
 struct disco_move_entry {
 	__aligned_u64 gfn;
@@ -716,8 +715,8 @@ struct disco_move_entry {
  * pages, so lists are best sorted by gfn. Of a page that is listed more than
  * once with different nodes, it is open where it ends.
  *
- * A shared page is moved for all its users. It stays shared, and there are two
- * of it until the last user has got the new one.
+ * A shared page is moved for all its users, the buffer cache included. It stays
+ * shared, and there are two of it until the last user has got the new one.
  *
  * A page goes on being paid for by the memory cgroup that paid for it, whoever
  * asks for the move. That a node is out of memory is counted (refused_node_full),

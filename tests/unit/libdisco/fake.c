@@ -182,14 +182,13 @@ static int do_merge(struct disco_merge *req)
 }
 
 /*
- * Nodes 0 to 3. Of each eight pages the first was moved, the second was on the
+ * Nodes 0 to 3. Of each seven pages the first was moved, the second was on the
  * node, and so on through what can become of one.
  */
 static int do_move(struct disco_move *req)
 {
 	static const int results[] = {
-		0, -EEXIST, -ENOENT, -EBUSY, -EOPNOTSUPP, -ENOMEM, -ENOSPC,
-		-EPERM,
+		0, -EEXIST, -ENOENT, -EBUSY, -ENOMEM, -ENOSPC, -EPERM,
 	};
 	struct disco_move_entry *entries = (void *)(uintptr_t)req->entries;
 
@@ -207,7 +206,7 @@ static int do_move(struct disco_move *req)
 		else if (entry->gfn >= fake.pages)
 			entry->out_result = -ENXIO;
 		else
-			entry->out_result = results[entry->gfn % 8];
+			entry->out_result = results[entry->gfn % 7];
 		req->out_moved += !entry->out_result;
 	}
 	return 0;
