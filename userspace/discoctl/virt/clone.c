@@ -7,6 +7,7 @@
  * the copies and removes their files.
  */
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -158,30 +159,73 @@ static int name_copies(struct job *job, const char *name, unsigned int copies)
 	return EXIT_OK;
 }
 
-static int start_copy(struct job *job, struct copy *copy)
-{
+struct start {
+	pthread_t thread;
+	virConnectPtr conn;
+	virDomainPtr domain;
 	char *xml;
-	int ret = domain_copy_xml(job->ctl, &job->domain, copy, &xml);
+	char *error;
+};
 
-	if (ret)
-		return ret;
-	copy->domain = virDomainCreateXML(job->conn, xml,
-					  VIR_DOMAIN_START_PAUSED);
-	free(xml);
-	if (!copy->domain)
-		return libvirt_error(job->ctl, "cannot start", copy->name);
-	return memory_clone(job, copy);
+static void *start_copy(void *arg)
+{
+	struct start *start = arg;
+
+	start->domain = virDomainCreateXML(start->conn, start->xml,
+					   VIR_DOMAIN_START_PAUSED);
+	if (!start->domain)
+		start->error = strdup(virGetLastErrorMessage());
+	return NULL;
+}
+
+/* All at once: most of the time that it takes is QEMU's. */
+static int start_all(struct job *job, struct start *start)
+{
+	int ret = EXIT_OK, err;
+	size_t nr = 0;
+
+	for (size_t i = 0; !ret && i < job->nr; i++) {
+		start[i].conn = job->conn;
+		ret = domain_copy_xml(job->ctl, &job->domain, &job->copy[i],
+				      &start[i].xml);
+		if (ret)
+			break;
+		err = pthread_create(&start[i].thread, NULL, start_copy,
+				     &start[i]);
+		if (err)
+			ret = ctl_error(job->ctl, "cannot make a thread: %s",
+					strerror(err));
+		else
+			nr++;
+	}
+	for (size_t i = 0; i < nr; i++) {
+		pthread_join(start[i].thread, NULL);
+		job->copy[i].domain = start[i].domain;
+		if (!start[i].domain && !ret)
+			ret = ctl_error(job->ctl, "cannot start %s: %s",
+					job->copy[i].name,
+					start[i].error ?: "not enough memory");
+	}
+	for (size_t i = 0; i < job->nr; i++) {
+		free(start[i].xml);
+		free(start[i].error);
+	}
+	return ret;
 }
 
 static int start_copies(struct job *job)
 {
-	int ret = EXIT_OK;
+	struct start *start = calloc(job->nr, sizeof(*start));
+	int ret;
 
-	for (size_t i = 0; !ret && i < job->nr; i++) {
-		ret = start_copy(job, &job->copy[i]);
-		if (!ret && interrupted())
-			ret = ctl_error(job->ctl, "interrupted");
-	}
+	if (!start)
+		return no_memory(job->ctl);
+	ret = start_all(job, start);
+	free(start);
+	if (!ret && interrupted())
+		ret = ctl_error(job->ctl, "interrupted");
+	for (size_t i = 0; !ret && i < job->nr; i++)
+		ret = memory_clone(job, &job->copy[i]);
 	return ret;
 }
 
