@@ -2,7 +2,8 @@
 #
 # make demo    two guests on disco.ko, in the lab
 # make check   every test
-# make bench   measurements against memfd
+# make bench   measurements against memfd, stock QEMU and KSM: hours. Parts of it:
+#              bench-ram, some 7 minutes, and bench-guests
 #
 # make qemu builds Disco's QEMU, make bench-qemu compares it with the stock one.
 # make modules builds disco.ko for the lab's kernels; make KDIR=... module for
@@ -68,8 +69,13 @@ tests: deps
 check: all guest tests
 	tests/check $(STEPS)
 
-bench: userspace tests build/module/release/disco.ko
-	$(MAKE) -C tests/bench bench
+bench: bench-ram bench-guests
+
+bench-ram: userspace tests build/module/release/disco.ko
+	$(MAKE) -C tests/bench bench-ram
+
+bench-guests: userspace guest qemu build/module/release/disco.ko
+	$(MAKE) -C tests/bench bench-guests
 
 # Disco's QEMU, and how much faster it runs a guest than the stock one; a part of
 # that with, for example, BENCH_QEMU_ARGS="--pairs 1 gcc-O1 make".
@@ -83,5 +89,5 @@ clean:
 	rm -rf build
 
 .PHONY: all deps userspace modules module modules_install guest smp-kernel demo tests \
-	check bench qemu bench-qemu clean
+	check bench bench-ram bench-guests qemu bench-qemu clean
 .DELETE_ON_ERROR:
