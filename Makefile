@@ -66,7 +66,7 @@ tests: deps
 	$(MAKE) -C tests/bench
 
 # Some steps by name: make check STEPS="static release"
-check: all guest tests
+check: all guest tests qemu
 	tests/check $(STEPS)
 
 bench: bench-ram bench-guests
