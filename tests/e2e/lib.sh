@@ -1,14 +1,33 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
 #
-# Guests under libvirt, for the demo and the end-to-end test. Both run in the
-# lab: disco.ko is loaded and its file system mounted on $disco.
+# What the demo and the tests with guests share. They run in the lab: disco.ko is
+# loaded and its file system mounted on $disco.
 
 tree=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 disco=${DISCO_MOUNT:-/run/disco}
 ram=$disco/ram
 image=$tree/build/guest
 work=$(mktemp -d /tmp/disco-e2e.XXXXXX)
+planned=0 count=0 failed=0
+
+# plan COUNT: how many results there will be.
+plan() {
+	planned=$1
+	echo "1..$planned"
+}
+
+# test_that NAME COMMAND...: passes if COMMAND succeeds.
+test_that() {
+	count=$((count + 1))
+	if "${@:2}"; then
+		echo "ok $count - $1"
+	else
+		echo "not ok $count - $1"
+		failed=1
+	fi
+	echo "# at $SECONDS s"
+}
 
 # say WORD...: a line with the seconds since the start.
 say() {
@@ -58,11 +77,16 @@ stop_libvirt() {
 	fi
 }
 
+# The disk that all guests start from: what one of them has read, they share.
+add_root_disk() {
+	discoctl disk add debian "$image/root.ext4"
+}
+
 # define_guest NAME JOB CPU: makes the disks and the XML of a guest that will run
 # the script "run" of the folder JOB; see Documentation/examples for the rest.
 # Its threads stay on one CPU, hence on one node, and its translated code warm.
 define_guest() {
-	qemu-img create -q -f qcow2 -F raw -b "$image/root.ext4" "$work/$1.qcow2"
+	qemu-img create -q -f qcow2 -F raw -b "$disco/disk/debian" "$work/$1.qcow2"
 	tar -cf "$work/$1.tar" -C "$2" .
 	sed -e "s/mercury/$1/g" -e "s:/var/lib/disco/$1:$work/$1:" \
 		-e "s:/var/lib/disco/:$image/:" -e "s:<vcpu>:<vcpu placement='static' cpuset='$(($3 % $(nproc)))'>:" \
