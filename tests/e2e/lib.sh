@@ -41,7 +41,8 @@ wait_for() {
 	shift
 	until "$@"; do
 		((SECONDS < deadline)) || return 1
-		sleep 0.2
+		# Three programs for each look are most of a processor here.
+		sleep 1
 	done
 }
 
