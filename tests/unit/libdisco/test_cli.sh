@@ -5,20 +5,12 @@
 set -uo pipefail
 
 top=$(cd "$(dirname "$0")/../../.." && pwd)
+. "$top/tests/unit/result.sh"
 discoctl=${BUILD:-$top/build}/bin/discoctl
-nr=0
-failed=0
 
-result()
+details()
 {
-	nr=$((nr + 1))
-	if [[ $1 == 0 ]]; then
-		echo "ok $nr - $2"
-	else
-		failed=1
-		echo "not ok $nr - $2"
-		echo "# status $status, output: $out, errors: $err"
-	fi
+	echo "status $status, output: $out, errors: $err"
 }
 
 run()
@@ -168,5 +160,4 @@ err=
 [[ $status == 2 && $out == *'cannot write the answer'* ]]
 result $? 'a full disk is an error'
 
-echo "1..$nr"
-exit $failed
+results_end

@@ -4,40 +4,17 @@
 
 import os
 import re
-import subprocess
 import sys
 
-TOP = os.path.abspath(os.path.join(os.path.dirname(__file__), "../../.."))
-BUILD = os.environ.get("BUILD", os.path.join(TOP, "build"))
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), ".."))
+import sync
+from sync import BUILD, compare, read, run
+
 DISCOCTL = os.path.join(BUILD, "bin/discoctl")
-results = []
 
 
-def read(path):
-    with open(os.path.join(TOP, path), encoding="utf-8") as file:
-        return file.read()
-
-
-def run(*args):
-    return subprocess.run(args, check=True, text=True, timeout=60,
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE).stdout
-
-
-def compare(what, **sets):
-    """All the sets must be equal, and none empty."""
-    (first, expected), *others = sets.items()
-    problems = []
-    if not expected:
-        problems.append(f"{first}: nothing found")
-    for name, found in others:
-        for item in sorted(expected - found):
-            problems.append(f"{item} is in {first}, not in {name}")
-        for item in sorted(found - expected):
-            problems.append(f"{item} is in {name}, not in {first}")
-    results.append(not problems)
-    print(f"{'not ok' if problems else 'ok'} {len(results)} - {what}")
-    for problem in problems:
-        print(f"# {problem}")
+def complete(*words):
+    return sync.complete("userspace/discoctl/completion.bash", "discoctl", *words)
 
 
 def table(path, name):
@@ -58,22 +35,6 @@ def short_options():
                        read("userspace/discoctl/main.c"))
     assert len(set(found)) == 1, found
     return set(found[0].replace(":", ""))
-
-
-def complete(*words):
-    """What the completion offers for the last of the words."""
-    script = """
-        source /usr/share/bash-completion/bash_completion
-        source "$1"
-        shift
-        COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
-        COMP_LINE="$*" COMP_POINT=${#COMP_LINE} COMP_TYPE=9
-        _discoctl
-        ((!${#COMPREPLY[@]})) || printf '%s\\n' "${COMPREPLY[@]}"
-    """
-    return set(run("bash", "--norc", "-c", script, "bash",
-                   os.path.join(TOP, "userspace/discoctl/completion.bash"),
-                   "discoctl", *words).split())
 
 
 def man_commands(text):
@@ -179,22 +140,10 @@ def check_words():
             library=set(re.findall(r"\[(DISCO_CHECK_\w+)\] = \{", names)))
 
 
-def check_man_pages():
-    """mandoc finds nothing to warn of."""
-    bad = {name for name in ("discoctl.1", "libdisco.3") if
-           subprocess.run(["mandoc", "-Tlint", "-Wwarning",
-                           os.path.join(TOP, "Documentation/man", name)],
-                          check=False, stdout=subprocess.DEVNULL).returncode}
-    compare("manual pages are well formed",
-            pages={"discoctl.1", "libdisco.3"},
-            good={"discoctl.1", "libdisco.3"} - bad)
-
-
 if __name__ == "__main__":
     check_commands()
     check_options()
     check_library()
     check_words()
-    check_man_pages()
-    print(f"1..{len(results)}")
-    sys.exit(not all(results))
+    sync.check_man_pages("discoctl.1", "libdisco.3")
+    sync.end()

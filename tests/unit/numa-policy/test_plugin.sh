@@ -5,12 +5,11 @@
 set -uo pipefail
 
 top=$(cd "$(dirname "$0")/../../.." && pwd)
+. "$top/tests/unit/result.sh"
 build=${BUILD:-$top/build}
 plugin=$build/lib/disco-ccnuma.so
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-nr=0
-failed=0
 
 skip_all()
 {
@@ -19,16 +18,9 @@ skip_all()
 	exit 0
 }
 
-result()
+details()
 {
-	nr=$((nr + 1))
-	if [[ $1 == 0 ]]; then
-		echo "ok $nr - $2"
-	else
-		failed=1
-		echo "not ok $nr - $2"
-		echo "# ${out//$'\n'/$'\n# '}"
-	fi
+	echo "$out"
 }
 
 # run OPTIONS: /bin/true under the plugin
@@ -74,5 +66,4 @@ out=$(timeout 60 qemu-system-mips64el -M malta -nodefaults -display none \
 [[ $? != 0 && $out == *"ccnuma: ram=FILE is needed"* ]]
 result $? "a machine without a file of its memory is refused"
 
-echo "1..$nr"
-exit $failed
+results_end

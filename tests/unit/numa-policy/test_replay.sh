@@ -5,22 +5,14 @@
 set -uo pipefail
 
 top=$(cd "$(dirname "$0")/../../.." && pwd)
+. "$top/tests/unit/result.sh"
 replay=${BUILD:-$top/build}/bin/disco-replay
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-nr=0
-failed=0
 
-result()
+details()
 {
-	nr=$((nr + 1))
-	if [[ $1 == 0 ]]; then
-		echo "ok $nr - $2"
-	else
-		failed=1
-		echo "not ok $nr - $2"
-		echo "# status $status, output: ${out:0:2000}, errors: $err"
-	fi
+	echo "status $status, output: ${out:0:2000}, errors: $err"
 }
 
 run()
@@ -154,5 +146,4 @@ for trace in "${traces[@]}"; do
 	result $? "$name: the table in numa-policy.rst is what disco-replay prints"
 done
 
-echo "1..$nr"
-exit $failed
+results_end

@@ -5,56 +5,17 @@ say the same. Prints TAP."""
 
 import os
 import re
-import subprocess
 import sys
 
-TOP = os.path.abspath(os.path.join(os.path.dirname(__file__), "../../.."))
-BUILD = os.environ.get("BUILD", os.path.join(TOP, "build"))
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), ".."))
+import sync
+from sync import BUILD, compare, read, run
+
 REPLAY = os.path.join(BUILD, "bin/disco-replay")
-results = []
-
-
-def read(path):
-    with open(os.path.join(TOP, path), encoding="utf-8") as file:
-        return file.read()
-
-
-def run(*args):
-    return subprocess.run(args, check=True, text=True, timeout=60,
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE).stdout
-
-
-def compare(what, **sets):
-    """All the sets must be equal, and none empty."""
-    (first, expected), *others = sets.items()
-    problems = []
-    if not expected:
-        problems.append(f"{first}: nothing found")
-    for name, found in others:
-        for item in sorted(expected - found):
-            problems.append(f"{item} is in {first}, not in {name}")
-        for item in sorted(found - expected):
-            problems.append(f"{item} is in {name}, not in {first}")
-    results.append(not problems)
-    print(f"{'not ok' if problems else 'ok'} {len(results)} - {what}")
-    for problem in problems:
-        print(f"# {problem}")
 
 
 def complete(*words):
-    """What the completion offers for the last of the words."""
-    script = """
-        source /usr/share/bash-completion/bash_completion
-        source "$1"
-        shift
-        COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
-        COMP_LINE="$*" COMP_POINT=${#COMP_LINE} COMP_TYPE=9
-        _disco_replay
-        ((!${#COMPREPLY[@]})) || printf '%s\\n' "${COMPREPLY[@]}"
-    """
-    return set(run("bash", "--norc", "-c", script, "bash",
-                   os.path.join(TOP, "numa-policy/replay/completion.bash"),
-                   "disco-replay", *words).split())
+    return sync.complete("numa-policy/replay/completion.bash", "disco-replay", *words)
 
 
 def check_options():
@@ -109,20 +70,10 @@ def check_plugin():
                                          read("Documentation/numa-policy.rst"), re.MULTILINE)))
 
 
-def check_man_page():
-    """mandoc finds nothing to warn of."""
-    good = not subprocess.run(["mandoc", "-Tlint", "-Wwarning", os.path.join(
-        TOP, "Documentation/man/disco-replay.1")], check=False,
-                              stdout=subprocess.DEVNULL).returncode
-    compare("manual page is well formed", pages={"disco-replay.1"},
-            good={"disco-replay.1"} if good else set())
-
-
 if __name__ == "__main__":
     check_options()
     check_keys()
     check_policies()
     check_plugin()
-    check_man_page()
-    print(f"1..{len(results)}")
-    sys.exit(not all(results))
+    sync.check_man_pages("disco-replay.1")
+    sync.end()
