@@ -57,7 +57,12 @@ _discoctl()
 		_filedir -d
 		return
 		;;
-	--pfn | --copies | --max | --mode)
+	--sort)
+		mapfile -t COMPREPLY < <(compgen -W 'name virtual private shared
+			machine saved moved local' -- "$cur")
+		return
+		;;
+	--pfn | --copies | --max | --mode | -d | --delay | -n | --count)
 		return
 		;;
 	esac
@@ -65,13 +70,14 @@ _discoctl()
 	if [[ $cur == -* ]]; then
 		mapfile -t COMPREPLY < <(compgen -W '-j --json -p --pretty
 			-m --mount -a --all --pfn --same-gfn-only --copies --max --mode
-			-h --help -V --version' -- "$cur")
+			-b --batch -d --delay -n --count --sort -h --help -V --version' -- "$cur")
 		return
 	fi
 
 	for ((i = 1; i < cword; i++)); do
 		case ${words[i]} in
-		-m | --mount | --pfn | --copies | --max | --mode) ((i++)) ;;
+		-m | --mount | --pfn | --copies | --max | --mode | -d | --delay | \
+			-n | --count | --sort) ((i++)) ;;
 		-*) ;;
 		*) commands+=("${words[i]}") ;;
 		esac
@@ -80,7 +86,7 @@ _discoctl()
 	case "${#commands[@]} ${commands[*]}" in
 	"0 ")
 		mapfile -t COMPREPLY < <(compgen -W 'vm vcpu disk page merge numa
-			move clone stat check version help' -- "$cur")
+			move clone top stat check version help' -- "$cur")
 		;;
 	"1 vm")
 		mapfile -t COMPREPLY < <(compgen -W 'list show help' -- "$cur")
@@ -112,7 +118,7 @@ _discoctl()
 	"3 disk add "*)
 		_filedir
 		;;
-	"1 stat" | "1 check" | "1 version")
+	"1 top" | "1 stat" | "1 check" | "1 version")
 		mapfile -t COMPREPLY < <(compgen -W 'help' -- "$cur")
 		;;
 	esac

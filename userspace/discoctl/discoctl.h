@@ -30,6 +30,10 @@ enum {
  * @copies: clone: number of copies, or NULL
  * @max: disk add: limit on what stays cached unused, or NULL
  * @mode: disk add: permissions, or NULL
+ * @batch: top: text, not a screen
+ * @delay: top: seconds between refreshes, or NULL
+ * @count: top: number of refreshes, or NULL
+ * @sort: top: column to sort by, or NULL
  */
 struct ctl {
 	struct disco *disco;
@@ -42,6 +46,10 @@ struct ctl {
 	const char *copies;
 	const char *max;
 	const char *mode;
+	bool batch;
+	const char *delay;
+	const char *count;
+	const char *sort;
 };
 
 /**
@@ -77,6 +85,7 @@ int cmd_merge(struct ctl *ctl, int argc, char **argv);
 int cmd_numa(struct ctl *ctl, int argc, char **argv);
 int cmd_move(struct ctl *ctl, int argc, char **argv);
 int cmd_clone(struct ctl *ctl, int argc, char **argv);
+int cmd_top(struct ctl *ctl, int argc, char **argv);
 int cmd_stat(struct ctl *ctl, int argc, char **argv);
 int cmd_check(struct ctl *ctl, int argc, char **argv);
 int cmd_version(struct ctl *ctl, int argc, char **argv);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * discoctl: look at the memory of virtual machines under Disco, manage disks,
- * merge and move pages, clone machines.
+ * discoctl: look at the memory of virtual machines under Disco, once or live,
+ * manage disks, merge and move pages, clone machines.
  *
  * Each command is in a file of its own, with its help. A command collects its
  * whole answer before it prints JSON, so that what is printed is one object:
@@ -40,6 +40,7 @@ static const char help[] =
 	"  numa [NAME...]             memory by machine and NUMA node\n"
 	"  move NAME NODE [GFN[-GFN]] put pages of a machine on a node\n"
 	"  clone DOMAIN NAME          start copies of a paused libvirt domain\n"
+	"  top                        memory, sharing, moves and locality, live\n"
 	"  stat                       counters of the module\n"
 	"  check                      walk all structures, report a violation\n"
 	"  version                    versions of program, library and module\n"
@@ -55,6 +56,10 @@ static const char help[] =
 	"      --copies K             clone: so many copies, NAME-1 to NAME-K\n"
 	"      --max SIZE             disk add: most that stays cached unused\n"
 	"      --mode MODE            disk add: permissions, octal\n"
+	"  -b, --batch                top: text, and no screen\n"
+	"  -d, --delay SECONDS        top: time between refreshes\n"
+	"  -n, --count COUNT          top: end after so many refreshes\n"
+	"      --sort COLUMN          top: sort by it\n"
 	"  -h, --help                 this text\n"
 	"  -V, --version              same as the command version\n";
 
@@ -73,6 +78,7 @@ static const struct command commands[] = {
 	{ "numa", cmd_numa },
 	{ "move", cmd_move },
 	{ "clone", cmd_clone },
+	{ "top", cmd_top },
 	{ "stat", cmd_stat },
 	{ "check", cmd_check },
 	{ "version", cmd_version },
@@ -252,6 +258,10 @@ static const struct option options[] = {
 	{ "copies", required_argument, NULL, 'c' },
 	{ "max", required_argument, NULL, 'x' },
 	{ "mode", required_argument, NULL, 'o' },
+	{ "batch", no_argument, NULL, 'b' },
+	{ "delay", required_argument, NULL, 'd' },
+	{ "count", required_argument, NULL, 'n' },
+	{ "sort", required_argument, NULL, 't' },
 	{ "help", no_argument, NULL, 'h' },
 	{ "version", no_argument, NULL, 'V' },
 	{ NULL, 0, NULL, 0 },
@@ -283,6 +293,12 @@ static int reject_options(struct ctl *ctl, int argc, char **argv)
 	if ((ctl->max || ctl->mode) && !add)
 		return ctl_error(ctl, "%s is only for the command disk add",
 				 ctl->max ? "--max" : "--mode");
+	if ((ctl->batch || ctl->delay || ctl->count || ctl->sort) &&
+	    !is_word("top", 0, argc, argv))
+		return ctl_error(ctl, "%s is only for the command top",
+				 ctl->batch ? "--batch" :
+				 ctl->delay ? "--delay" :
+				 ctl->count ? "--count" : "--sort");
 	return EXIT_OK;
 }
 
@@ -297,7 +313,7 @@ static int run(struct ctl *ctl, int argc, char **argv)
 
 	/* The first error is kept: an option that follows may ask for JSON. */
 	opterr = 0;
-	while ((opt = getopt_long(argc, argv, ":jpm:ahV", options, NULL)) != -1) {
+	while ((opt = getopt_long(argc, argv, ":jpm:abd:n:hV", options, NULL)) != -1) {
 		switch (opt) {
 		case 'j':
 			ctl->json = true;
@@ -326,6 +342,18 @@ static int run(struct ctl *ctl, int argc, char **argv)
 			break;
 		case 'o':
 			ctl->mode = optarg;
+			break;
+		case 'b':
+			ctl->batch = true;
+			break;
+		case 'd':
+			ctl->delay = optarg;
+			break;
+		case 'n':
+			ctl->count = optarg;
+			break;
+		case 't':
+			ctl->sort = optarg;
 			break;
 		case 'h':
 			instead = cmd_help;

@@ -43,14 +43,25 @@ static struct disco_pmap_entry entry_of(uint64_t gfn)
 	return (struct disco_pmap_entry) {
 		.pfn = 1000 + gfn,
 		.users = state == DISCO_PAGE_SHARED ? 5 : 1,
-		.node = state == DISCO_PAGE_SHARED ? 2 : 0,
+		.node = state == DISCO_PAGE_SHARED ? 2 : fake.node,
 		.state = state,
 	};
+}
+
+/* Pages of a VM. */
+static uint64_t pages_of(int fd)
+{
+	struct stat st;
+
+	if (!fake.sized)
+		return fake.pages;
+	return fstat(fd, &st) ? 0 : st.st_size / 4096;
 }
 
 static int do_pmap(struct disco_pmap *req)
 {
 	struct disco_pmap_entry *entries = (void *)(uintptr_t)req->entries;
+	uint64_t pages;
 
 	if (!req->nr)
 		return refuse(EINVAL);
@@ -59,10 +70,11 @@ static int do_pmap(struct disco_pmap *req)
 	if (fake.shrink_after && fake.batches >= fake.shrink_after)
 		fake.pages = 0;
 	fake.batches++;
-	if (req->gfn >= fake.pages)
+	pages = pages_of(req->vm_fd);
+	if (req->gfn >= pages)
 		return refuse(ENXIO);
 	for (req->out_nr = 0; req->out_nr < req->nr &&
-	     req->gfn + req->out_nr < fake.pages; req->out_nr++)
+	     req->gfn + req->out_nr < pages; req->out_nr++)
 		entries[req->out_nr] = entry_of(req->gfn + req->out_nr);
 	return 0;
 }
@@ -94,7 +106,9 @@ static int do_vm_stat(struct disco_vm_stat *req)
 	if (req->flags & ~DISCO_VM_STAT_MACHINE)
 		return refuse(EOPNOTSUPP);
 	req->out_id = 7;
-	req->out_virtual = fake.pages * 4096;
+	req->out_virtual = pages_of(req->vm_fd) * 4096;
+	if (fake.sized)
+		req->out_private = req->out_machine = req->out_virtual;
 	if (fake.mixed) {
 		req->out_private = fake.pages / 4 * 4096;
 		req->out_shared = fake.pages / 4 * 4096;

@@ -24,6 +24,8 @@
  * @merges: how many DISCO_MERGE there were
  * @moves: how many DISCO_MOVE there were
  * @mixed: page 4n to 4n+3 are in state n modulo 4, not all private
+ * @sized: a VM has as many pages as its file, not @pages; none are shared
+ * @node: node of private pages
  */
 struct fake {
 	char dir[64];
@@ -41,6 +43,8 @@ struct fake {
 	unsigned int merges;
 	unsigned int moves;
 	int mixed;
+	int sized;
+	unsigned int node;
 };
 
 extern struct fake fake;

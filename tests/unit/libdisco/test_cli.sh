@@ -123,6 +123,21 @@ fails "libvirt's TEST driver cannot clone: that is only for QEMU" clone test b
 LIBVIRT_DEFAULT_URI=nothing:///system
 fails 'cannot reach libvirt: ' clone test b
 unset LIBVIRT_DEFAULT_URI
+fails '-d "0" is not a number of seconds from 0.1 to 86400' top -b -d 0
+fails '-d "1e3" is not a number of seconds' top -b --delay 1e3
+fails '-d "" is not a number of seconds' top -d ''
+fails '-d "1.2.3" is not a number of seconds' top -d 1.2.3
+fails '-d "100000" is not a number of seconds' top -d 100000
+fails '-n "0" is not a number of refreshes, 1 or more' top -b -n 0
+fails '-n "-1" is not a number of refreshes' top -n -1
+fails '--sort "size" is no column, there are: name, virtual,' top --sort size
+fails 'unexpected "a"' top a
+fails '--batch is only for the command top' -b vm list
+fails '--delay is only for the command top' -d 1 stat
+fails '--count is only for the command top' stat --count 2
+fails '--sort is only for the command top' numa --sort name
+fails '-d needs a value' top -d
+fails '/: no disco file system is mounted there' -m / top -b
 fails '--nothing is no option' --nothing
 fails '-x is no option' stat -x
 fails '--json=1 is no option' --json=1 stat
@@ -149,6 +164,7 @@ works 'Usage: discoctl merge' mer help
 works 'Usage: discoctl numa' n help
 works 'Usage: discoctl move' mov help
 works 'Usage: discoctl clone' clone help
+works 'Usage: discoctl top' to help
 works 'libdisco' ver
 works '{"discoctl":' version -j
 works '{

@@ -99,6 +99,26 @@ def check_options():
             completion=complete("-"))
 
 
+def check_columns():
+    """Columns of top, by name and by key."""
+    rows = re.findall(r'\{ "(\w+)", "[\w/]+", \'(\w)\',', read("userspace/discoctl/top_text.c"))
+    code = {name for name, _ in rows}
+    helptext = run(DISCOCTL, "top", "help")
+    man = read("Documentation/man/discoctl.1").split(".It Cm top")[1]
+    described = re.search(r"\n  --sort COLUMN(.*?)\n\n", helptext, re.DOTALL).group(1)
+    compare("columns of top", code=code,
+            help=set(re.findall(r"\w+", described)) - {"the", "default", "or"},
+            man=set(re.findall(r"^\.It (\w+)$", man.split(".Bl")[1], re.MULTILINE)),
+            completion=complete("top", "--sort", ""))
+    keys = re.search(r"Keys: ([\w, ]+) sort", helptext).group(1)
+    compare("keys of top", code={key for _, key in rows},
+            help=set(re.findall(r"\b\w\b", keys)),
+            man=set(re.findall(r"\b\w\b", re.search(r"the keys\n(.*?)\nsort by", man, re.DOTALL)
+                               .group(1))),
+            screen=set(re.search(r"sort: ([\w ]+)\"", read("userspace/discoctl/top_screen.c"))
+                       .group(1).split()))
+
+
 def check_library():
     man = read("Documentation/man/libdisco.3")
     exported = run("nm", "-D", "--defined-only",
@@ -143,6 +163,7 @@ def check_words():
 if __name__ == "__main__":
     check_commands()
     check_options()
+    check_columns()
     check_library()
     check_words()
     sync.check_man_pages("discoctl.1", "libdisco.3")
