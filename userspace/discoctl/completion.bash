@@ -57,6 +57,10 @@ _discoctl()
 		_filedir -d
 		return
 		;;
+	--plot | --log)
+		_filedir
+		return
+		;;
 	--sort)
 		mapfile -t COMPREPLY < <(compgen -W 'name virtual private shared
 			machine saved moved local' -- "$cur")
@@ -70,14 +74,14 @@ _discoctl()
 	if [[ $cur == -* ]]; then
 		mapfile -t COMPREPLY < <(compgen -W '-j --json -p --pretty
 			-m --mount -a --all --pfn --same-gfn-only --copies --max --mode
-			-b --batch -d --delay -n --count --sort -h --help -V --version' -- "$cur")
+			-b --batch -d --delay -n --count --sort --plot --log -h --help -V --version' -- "$cur")
 		return
 	fi
 
 	for ((i = 1; i < cword; i++)); do
 		case ${words[i]} in
 		-m | --mount | --pfn | --copies | --max | --mode | -d | --delay | \
-			-n | --count | --sort) ((i++)) ;;
+			-n | --count | --sort | --plot | --log) ((i++)) ;;
 		-*) ;;
 		*) commands+=("${words[i]}") ;;
 		esac

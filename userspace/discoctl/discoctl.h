@@ -34,6 +34,8 @@ enum {
  * @delay: top: seconds between refreshes, or NULL
  * @count: top: number of refreshes, or NULL
  * @sort: top: column to sort by, or NULL
+ * @plot: numa: picture to make, or NULL
+ * @log: numa: what to make it from, or NULL
  */
 struct ctl {
 	struct disco *disco;
@@ -50,6 +52,8 @@ struct ctl {
 	const char *delay;
 	const char *count;
 	const char *sort;
+	const char *plot;
+	const char *log;
 };
 
 /**
@@ -96,6 +100,7 @@ bool parse_range(const char *text, uint64_t *first, uint64_t *last);
 bool parse_size(const char *text, uint64_t *bytes);
 bool parse_mode(const char *text, unsigned int *mode);
 char *escape_name(const char *name);
+char *cut_name(const char *name, int width);
 int text_width(const char *text);
 void print_padded(const char *text, int width);
 void print_mib(uint64_t bytes, int width);
@@ -122,6 +127,9 @@ struct run {
 
 bool run_add(struct run *run, uint64_t gfn,
 	     const struct disco_pmap_entry *entry);
+
+/* numa_plot.c */
+int numa_plot(struct ctl *ctl, int argc, char **argv);
 
 /* names.c: numbers of VMs to names */
 struct vm_ids;

@@ -38,6 +38,7 @@ static const char help[] =
 	"  page --pfn PFN             who uses a machine frame\n"
 	"  merge NAME...              make equal pages of machines one\n"
 	"  numa [NAME...]             memory by machine and NUMA node\n"
+	"  numa --plot FILE           locality and moves over time, from a log\n"
 	"  move NAME NODE [GFN[-GFN]] put pages of a machine on a node\n"
 	"  clone DOMAIN NAME          start copies of a paused libvirt domain\n"
 	"  top                        memory, sharing, moves and locality, live\n"
@@ -60,6 +61,8 @@ static const char help[] =
 	"  -d, --delay SECONDS        top: time between refreshes\n"
 	"  -n, --count COUNT          top: end after so many refreshes\n"
 	"      --sort COLUMN          top: sort by it\n"
+	"      --plot FILE            numa: make a picture, SVG\n"
+	"      --log LOG              numa: what it is made from; - is standard input\n"
 	"  -h, --help                 this text\n"
 	"  -V, --version              same as the command version\n";
 
@@ -262,6 +265,8 @@ static const struct option options[] = {
 	{ "delay", required_argument, NULL, 'd' },
 	{ "count", required_argument, NULL, 'n' },
 	{ "sort", required_argument, NULL, 't' },
+	{ "plot", required_argument, NULL, 'l' },
+	{ "log", required_argument, NULL, 'g' },
 	{ "help", no_argument, NULL, 'h' },
 	{ "version", no_argument, NULL, 'V' },
 	{ NULL, 0, NULL, 0 },
@@ -299,6 +304,9 @@ static int reject_options(struct ctl *ctl, int argc, char **argv)
 				 ctl->batch ? "--batch" :
 				 ctl->delay ? "--delay" :
 				 ctl->count ? "--count" : "--sort");
+	if ((ctl->plot || ctl->log) && !is_word("numa", 0, argc, argv))
+		return ctl_error(ctl, "%s is only for the command numa",
+				 ctl->plot ? "--plot" : "--log");
 	return EXIT_OK;
 }
 
@@ -354,6 +362,12 @@ static int run(struct ctl *ctl, int argc, char **argv)
 			break;
 		case 't':
 			ctl->sort = optarg;
+			break;
+		case 'l':
+			ctl->plot = optarg;
+			break;
+		case 'g':
+			ctl->log = optarg;
 			break;
 		case 'h':
 			instead = cmd_help;

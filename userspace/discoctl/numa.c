@@ -12,12 +12,17 @@
 
 static const char help[] =
 	"Usage: discoctl numa [NAME...]\n"
+	"       discoctl numa --plot FILE --log LOG [NAME...]\n"
 	"       discoctl numa help\n"
 	"\n"
 	"Machine memory by machine and NUMA node: private and shared pages, the shared\n"
 	"ones whole for each machine that has them. Without NAMEs, all machines that\n"
 	"you may read. NAME is the path of the machine's file relative to ram/. All\n"
-	"pages are looked at, which takes a second for some 10 GiB.\n";
+	"pages are looked at, which takes a second for some 10 GiB.\n"
+	"\n"
+	"With --plot, a picture (SVG) of locality and moves over time, for all machines\n"
+	"together and for those named, or those that moved most. LOG is what\n"
+	"discoctl top -j printed, or - for standard input.\n";
 
 #define COLUMN_WIDTH 15
 
@@ -269,6 +274,8 @@ int cmd_numa(struct ctl *ctl, int argc, char **argv)
 
 	if (argc == 1 && !strcmp(argv[0], "help"))
 		return print_help(help);
+	if (ctl->plot || ctl->log)
+		return numa_plot(ctl, argc, argv);
 	if (disco_query(ctl->disco, &query))
 		return ctl_disco_error(ctl);
 	matrix.page_size = query.out_page_size;

@@ -186,6 +186,34 @@ int text_width(const char *text)
 }
 
 /**
+ * cut_name - make a file name fit for a terminal, and into a column
+ * @name: any bytes
+ * @width: columns that it may take
+ *
+ * Return: text to be freed, which ends with ~ if it was cut; or NULL without
+ * memory.
+ */
+char *cut_name(const char *name, int width)
+{
+	char *safe = escape_name(name);
+	char *end;
+
+	if (!safe || text_width(safe) <= width)
+		return safe;
+	end = safe + strlen(safe);
+	while (end > safe && text_width(safe) > width - 1) {
+		/* Back to the beginning of a character of UTF-8. */
+		do {
+			end--;
+		} while (end > safe && (*end & 0xc0) == 0x80);
+		*end = '\0';
+	}
+	/* There is room: something was cut. */
+	strcpy(end, "~");
+	return safe;
+}
+
+/**
  * print_padded - print a text, then blanks
  * @text: what escape_name() returned
  * @width: columns to fill

@@ -280,23 +280,13 @@ char *top_header(int name_width)
 	return text;
 }
 
-/* What does not fit of a name is cut off, and the cut is seen. */
 static void print_name(FILE *out, const char *name, int width)
 {
-	char *safe = escape_name(name);
-	char *end = safe ? safe + strlen(safe) : NULL;
-	bool cut = safe && text_width(safe) > width;
+	char *text = cut_name(name, width);
 
-	while (cut && end > safe && text_width(safe) > width - 1) {
-		/* Back to the beginning of a character of UTF-8. */
-		do {
-			end--;
-		} while (end > safe && (*end & 0xc0) == 0x80);
-		*end = '\0';
-	}
-	fprintf(out, "%s%s%*s", safe ? safe : "", cut ? "~" : "",
-		safe ? width - text_width(safe) - cut : width, "");
-	free(safe);
+	fprintf(out, "%s%*s", text ? text : "",
+		text ? width - text_width(text) : width, "");
+	free(text);
 }
 
 /**

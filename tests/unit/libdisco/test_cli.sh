@@ -123,6 +123,12 @@ fails "libvirt's TEST driver cannot clone: that is only for QEMU" clone test b
 LIBVIRT_DEFAULT_URI=nothing:///system
 fails 'cannot reach libvirt: ' clone test b
 unset LIBVIRT_DEFAULT_URI
+fails '--log is missing: discoctl numa --plot FILE --log LOG' numa --plot a.svg
+fails '--plot is missing' numa --log a
+fails '--plot is only for the command numa' --plot a.svg move a 1
+fails '--log is only for the command numa' top -b --log a
+fails 'cannot open /nowhere/log: No such file' numa --plot a.svg --log /nowhere/log
+fails '/: Is a directory' numa --plot a.svg --log /
 fails '-d "0" is not a number of seconds from 0.1 to 86400' top -b -d 0
 fails '-d "1e3" is not a number of seconds' top -b --delay 1e3
 fails '-d "" is not a number of seconds' top -d ''

@@ -164,6 +164,31 @@ static void names_are_escaped(void **state)
 	}
 }
 
+/* What is cut off is seen to be, and no character is cut in two. */
+static void names_are_cut(void **state)
+{
+	static const struct {
+		const char *name;
+		int width;
+		const char *text;
+	} cases[] = {
+		{ "abcd", 4, "abcd" },
+		{ "abcde", 4, "abc~" },
+		{ "\303\244\303\244\303\244", 2, "\303\244~" },
+		{ "\346\227\245\346\227\245", 3, "\346\227\245~" },
+		{ "\346\227\245\346\227\245", 2, "~" },
+		{ "\033\033", 6, "\\x1b\\~" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		char *text = cut_name(cases[i].name, cases[i].width);
+
+		assert_string_equal(text, cases[i].text);
+		free(text);
+	}
+}
+
 static const char *json_text(const char *name)
 {
 	static char text[256];
@@ -415,6 +440,7 @@ int main(void)
 		cmocka_unit_test(modes_are_read),
 		cmocka_unit_test(ranges_are_read),
 		cmocka_unit_test(names_are_escaped),
+		cmocka_unit_test(names_are_cut),
 		cmocka_unit_test(json_is_utf8),
 		cmocka_unit_test(json_numbers_are_exact),
 		cmocka_unit_test(runs_are_lossless),

@@ -266,6 +266,11 @@ def test_batch(module):
            lines[1]["mount"]["path"] == f"{module.path}/mount" and
            lines[1]["unreadable"] == 0,
            "and has all numbers, in bytes and pages", answer.stdout)
+    plot = subprocess.run([PROGRAM, module.path, "numa", "--plot", "/dev/stdout", "--log", "-"],
+                          input=answer.stdout, check=False, timeout=LIMIT, text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    result(plot.returncode == 0 and "<svg" in plot.stdout and ">middle</text>" in plot.stdout,
+           "which numa --plot can draw", plot.stdout)
     with open("/dev/full", "w", encoding="utf-8") as full:
         process = subprocess.run([PROGRAM, module.path, "top", "-b"], check=False,
                                  timeout=LIMIT, stdout=full, stderr=subprocess.PIPE)
