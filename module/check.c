@@ -15,7 +15,7 @@ struct walk {
 	struct disco_check *check;
 	u64 private;
 	u64 shared;
-	/* Pages of the mount: each counted where its first user is. */
+	/* Pages of the mount: each counted where its first user is; replicas. */
 	u64 machine;
 };
 
@@ -52,12 +52,14 @@ static bool check_folio(struct walk *walk, struct disco_vm *vm, pgoff_t gfn,
 {
 	unsigned int i, nr = disco_memmap_count(folio), self = 0;
 	struct disco_user user;
+	struct folio *bad;
 
 	for (i = 0; i < nr; i++) {
 		user = disco_memmap_get(folio, i);
 		if (user.vm == vm->id && user.gfn == gfn) {
 			self++;
-			walk->machine += !i;
+			if (!i)
+				walk->machine += 1 + disco_replica_count(folio);
 		} else if (!shared || !check_other(user, folio)) {
 			return violated(walk, DISCO_CHECK_USER,
 					disco_vm_lookup(user.vm), user.gfn,
@@ -70,6 +72,9 @@ static bool check_folio(struct walk *walk, struct disco_vm *vm, pgoff_t gfn,
 	if (folio_ref_count(folio) < nr)
 		return violated(walk, DISCO_CHECK_REFS, vm, gfn, folio, nr,
 				folio_ref_count(folio));
+	bad = shared ? disco_replica_bad(folio) : disco_replica_first(folio);
+	if (bad)
+		return violated(walk, DISCO_CHECK_REPLICA, vm, gfn, bad, 0, 0);
 	return true;
 }
 

@@ -81,6 +81,7 @@ void disco_refuse(enum disco_counter refusal, struct disco_vm *vm, pgoff_t gfn)
 /**
  * disco_trace_move() - trace what became of one entry of DISCO_MOVE
  * @vm: the VM
+ * @operation: enum disco_move_operation
  * @gfn: which page
  * @from: node that it was on, or NUMA_NO_NODE
  * @node: node that was asked for
@@ -88,10 +89,10 @@ void disco_refuse(enum disco_counter refusal, struct disco_vm *vm, pgoff_t gfn)
  *
  * Context: any.
  */
-void disco_trace_move(struct disco_vm *vm, u64 gfn, int from, u32 node,
-		      int result)
+void disco_trace_move(struct disco_vm *vm, u32 operation, u64 gfn, int from,
+		      u32 node, int result)
 {
-	trace_disco_move(vm->id, gfn, from, node, result);
+	trace_disco_move(vm->id, operation, gfn, from, node, result);
 }
 
 struct counter_attribute {

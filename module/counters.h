@@ -14,7 +14,7 @@
  * One page of one VM changed its state: struct disco_pmap_entry.state. From
  * shared to shared is a page of a disk, or in a merge an equal page, in place
  * of one that was shared before. A move puts a copy on another node in a page's
- * place.
+ * place. A replica comes and goes without a change of the page's state.
  */
 #define DISCO_TRANSITIONS(X)		\
 	X(hole_to_zero)			\
@@ -31,7 +31,9 @@
 	X(shared_to_shared_merge)	\
 	X(shared_to_shared_move)	\
 	X(shared_to_private_copy)	\
-	X(shared_to_private_reuse)
+	X(shared_to_private_reuse)	\
+	X(replica_added)			\
+	X(replica_dropped)
 
 /*
  * Something was asked for and not done:
@@ -42,8 +44,9 @@
  *			or replaced, or was not merged or moved
  * users_full		a page had as many users as its list can hold: copied, or
  *			not merged
- * node_full		a page was not moved: the node, or the memory cgroup that
- *			pays for the page, had no memory
+ * node_full		a page was not moved or replicated: the node, or the memory
+ *			cgroup that pays for the page, had no memory
+ * replicas		the mount's replicas= was reached
  * ids			all VM numbers are in use
  */
 #define DISCO_REFUSALS(X)		\
@@ -53,13 +56,16 @@
 	X(refused_pinned)		\
 	X(refused_users_full)		\
 	X(refused_node_full)		\
+	X(refused_replicas)		\
 	X(refused_ids)
 
 /*
  * How much there is now:
  * unsettled		pages on their way into a slot or out of one, whose slot
  *			and counters need not agree
- * machine_pages	pages that VMs have, each counted once, and unsettled ones
+ * machine_pages	pages that VMs have, each counted once, their replicas, and
+ *			unsettled ones
+ * replicas		copies of shared pages on other nodes, and unsettled ones
  * metadata_bytes	leaves of pmaps and lists of users
  * vms			files in ram/
  * vcpus		VCPUs that monitors have made
@@ -68,6 +74,7 @@
 #define DISCO_GAUGES(X)			\
 	X(unsettled)			\
 	X(machine_pages)		\
+	X(replicas)			\
 	X(metadata_bytes)		\
 	X(vms)				\
 	X(vcpus)			\
@@ -134,8 +141,8 @@ u64 disco_transitions_sum(void);
 void disco_trace_page(enum disco_counter transition, struct disco_vm *vm,
 		      pgoff_t gfn, struct folio *folio);
 void disco_refuse(enum disco_counter refusal, struct disco_vm *vm, pgoff_t gfn);
-void disco_trace_move(struct disco_vm *vm, u64 gfn, int from, u32 node,
-		      int result);
+void disco_trace_move(struct disco_vm *vm, u32 operation, u64 gfn, int from,
+		      u32 node, int result);
 
 DECLARE_TRACEPOINT(disco_page);
 

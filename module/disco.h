@@ -14,6 +14,9 @@
  *	private	 one folio, one user; mapped read-write
  *	shared	 one folio, any number of users; mapped read-only by all
  *
+ * A shared page may have *replicas* on other nodes, which are mapped in its place;
+ * it is their *master*.
+ *
  * Locks, in this order:
  *
  *	inode lock			size, and who clones or punches
@@ -25,9 +28,10 @@
  *	mapping->invalidate_lock	faults, queries, read of a disk, move of
  *					a shared page: shared; truncate, punch,
  *					clone and merge (both files), move of
- *					private pages, check: exclusive
+ *					private pages, replicas, check: exclusive
  *	disco_vm.slot_locks[]		hole and zero slots
- *	folio lock			filled slots, and the folio's users
+ *	folio lock			filled slots, and the folio's users and
+ *					replicas
  *	mapping->i_mmap_rwsem		inside disco_vm_zap()
  *
  *	disco_vm.vcpus_lock		a leaf: nothing is taken under it
@@ -169,6 +173,7 @@ void disco_memmap_init(struct folio *folio, struct disco_user user);
 bool disco_memmap_ours(struct folio *folio, struct disco_user *first);
 bool disco_memmap_cached(struct folio *folio);
 unsigned int disco_memmap_count(struct folio *folio);
+bool disco_memmap_others(struct folio *folio, u32 vm);
 struct disco_user disco_memmap_get(struct folio *folio, unsigned int i);
 int disco_memmap_add(struct folio *folio, struct disco_user user);
 unsigned int disco_memmap_del(struct folio *folio, struct disco_user user);
@@ -207,6 +212,8 @@ struct folio *disco_mpol_alloc(struct disco_mpol *mpol, pgoff_t gfn, gfp_t gfp);
  * struct disco_sb - one mount
  * @used: machine pages of this mount's VMs
  * @max_pages: limit of @used, 0 for none (size=)
+ * @nr_replicas: those of @used that are replicas
+ * @max_replicas: limit of @nr_replicas, S64_MAX for none (replicas=)
  * @mode: permissions of ram/ and disk/ at mount (mode=)
  * @uid: owner of ram/ and disk/ at mount (uid=)
  * @gid: group of ram/ and disk/ at mount (gid=)
@@ -220,6 +227,8 @@ struct folio *disco_mpol_alloc(struct disco_mpol *mpol, pgoff_t gfn, gfp_t gfp);
 struct disco_sb {
 	struct percpu_counter used;
 	u64 max_pages;
+	atomic64_t nr_replicas;
+	s64 max_replicas;
 	umode_t mode;
 	kuid_t uid;
 	kgid_t gid;
@@ -304,6 +313,7 @@ struct disco_vm *disco_vm_lookup(u32 id);
 struct inode *disco_vm_find(u32 id);
 void disco_vm_put(struct inode *inode);
 struct inode *disco_vm_find_next(struct super_block *sb, unsigned long *id);
+bool disco_view_possible(u64 view);
 bool disco_vm_has_view(struct disco_vm *vm, u64 view);
 int disco_vm_add_view(struct disco_vm *vm, u64 view);
 void disco_vm_zap(struct disco_vm *vm, pgoff_t gfn, pgoff_t nr);
@@ -343,6 +353,30 @@ int disco_move(void *req);
 /* move_shared.c: shared pages that go to other nodes */
 
 int disco_move_shared(struct disco_vm *vm, pgoff_t gfn, int node);
+
+/* replica.c: copies of shared pages on other nodes */
+
+struct folio *disco_replica_first(struct folio *master);
+struct folio *disco_replica_next(struct folio *replica);
+struct folio *disco_replica_on(struct folio *master, int node);
+unsigned int disco_replica_count(struct folio *master);
+bool disco_replica_used(struct folio *master);
+bool disco_replica_belongs(struct folio *replica, struct folio *master);
+struct folio *disco_replica_master(struct folio *folio);
+struct folio *disco_replica_alloc(struct disco_vm *vm, pgoff_t gfn,
+				  struct folio *master, int node, int *err);
+void disco_replica_discard(struct disco_vm *vm, struct folio *replica);
+int disco_replica_add(struct disco_vm *vm, pgoff_t gfn, struct folio *master,
+		      struct folio *replica);
+void disco_replica_drop(struct disco_vm *vm, pgoff_t gfn, struct folio *master,
+			struct folio *replica);
+void disco_replica_drop_all(struct disco_vm *vm, pgoff_t gfn,
+			    struct folio *master);
+struct folio *disco_replica_bad(struct folio *master);
+
+#define disco_for_each_replica(replica, master)				\
+	for ((replica) = disco_replica_first(master); (replica);	\
+	     (replica) = disco_replica_next(replica))
 
 /* page.c: machine pages */
 

@@ -15,6 +15,20 @@ static vm_fault_t error_to_fault(int err)
 /* Pages that one read fault looks at, aligned; mm/'s fault_around_bytes. */
 #define AROUND_PAGES (SZ_64K / PAGE_SIZE)
 
+/*
+ * What the CPU that faults should read of a shared page, which is locked: the
+ * copy of the view's node, or in the home view of its own.
+ */
+static struct folio *nearest(struct vm_fault *vmf, struct folio *folio)
+{
+	u64 view = disco_view(vmf->pgoff);
+	int node = view ? view - 1 : numa_mem_id();
+
+	if (folio_nid(folio) == node)
+		return folio;
+	return disco_replica_on(folio, node) ?: folio;
+}
+
 /* Maps a page if it is shared and nobody has it locked. */
 static void map_neighbour(struct vm_fault *vmf, unsigned long *slot,
 			  unsigned long addr)
@@ -29,7 +43,8 @@ static void map_neighbour(struct vm_fault *vmf, unsigned long *slot,
 	if (READ_ONCE(*slot) == value && folio_trylock(folio)) {
 		/* If there is a PTE already, it stays. */
 		if (READ_ONCE(*slot) == value)
-			vmf_insert_page(vmf->vma, addr, folio_page(folio, 0));
+			vmf_insert_page(vmf->vma, addr,
+					folio_page(nearest(vmf, folio), 0));
 		folio_unlock(folio);
 	}
 	folio_put(folio);
@@ -65,7 +80,7 @@ static vm_fault_t read_fault(struct disco_vm *vm, struct vm_fault *vmf)
 {
 	pgoff_t gfn = disco_view_gfn(vmf->pgoff);
 	unsigned long *slot, value;
-	struct folio *folio;
+	struct folio *folio, *copy;
 	vm_fault_t ret;
 	int err;
 
@@ -92,6 +107,19 @@ static vm_fault_t read_fault(struct disco_vm *vm, struct vm_fault *vmf)
 		}
 	} while (!folio);
 
+	copy = disco_slot_state(READ_ONCE(*slot)) == DISCO_PAGE_SHARED ?
+	       nearest(vmf, folio) : folio;
+	if (copy != folio) {
+		/*
+		 * Under the lock of its master, as who changes the slot takes
+		 * that one and unmaps both.
+		 */
+		ret = vmf_insert_page(vmf->vma, vmf->address,
+				      folio_page(copy, 0));
+		folio_unlock(folio);
+		folio_put(folio);
+		return ret;
+	}
 	vmf->page = folio_page(folio, 0);
 	return VM_FAULT_LOCKED;
 }
@@ -128,8 +156,8 @@ static vm_fault_t disco_fault(struct vm_fault *vmf)
 }
 
 /*
- * A write to a page that is mapped read-only, or the second half of a write
- * fault. A private page is returned locked: with no mapping of its own the
+ * A write to a page, or replica, that is mapped read-only, or the second half of a
+ * write fault. A private page is returned locked: with no mapping of its own the
  * kernel would otherwise take it for truncated and try again for ever. Anything
  * else is replaced in the slot, which zaps the PTE, and the access is repeated.
  */

@@ -56,7 +56,7 @@ static const struct disco_ioctl_op disco_ioctl_ops[] = {
 	OP(QUERY, disco_query, struct disco_query, out_version, 0, false),
 	OP(VM_STAT, disco_vm_stat, struct disco_vm_stat, out_metadata,
 	   DISCO_VM_STAT_MACHINE, false),
-	OP(PMAP, disco_pmap, struct disco_pmap, __reserved, 0, false),
+	OP(PMAP, disco_pmap, struct disco_pmap, view, 0, false),
 	OP(MEMMAP, disco_memmap, struct disco_memmap, out_node, 0, true),
 	OP(CHECK, disco_check, struct disco_check, __reserved2, 0, true),
 	OPEN(VCPU_CREATE, disco_vcpu_open, disco_vcpu_publish,

@@ -266,6 +266,23 @@ struct disco_user disco_memmap_get(struct folio *folio, unsigned int i)
 }
 
 /**
+ * disco_memmap_others() - do other VMs have a page
+ * @folio: page of a VM, locked
+ * @vm: number of the one VM
+ *
+ * Return: true if one of its users is another VM.
+ */
+bool disco_memmap_others(struct folio *folio, u32 vm)
+{
+	unsigned int i, nr = disco_memmap_count(folio);
+
+	for (i = 0; i < nr; i++)
+		if (disco_memmap_get(folio, i).vm != vm)
+			return true;
+	return false;
+}
+
+/**
  * disco_memmap_add() - add a user to a page
  * @folio: page of a VM, which has a user, or of the buffer cache; locked
  * @user: the new user

@@ -130,6 +130,8 @@ static bool hold_still(struct page_of_vm *page)
 		if (ok) {
 			percpu_counter_dec(&page->vm->nr_private);
 			percpu_counter_inc(&page->vm->nr_shared);
+		} else {
+			disco_refuse(DISCO_refused_pinned, page->vm, page->gfn);
 		}
 	}
 	page->folio = folio;

@@ -6,8 +6,8 @@
  * It gets a copy, to which the users change one after the other as in a merge:
  * the copy lists the user, under its lock, then the slot is set, under the lock
  * of the old page. At each step every user has one of two equal pages; when the
- * last one has changed, the old page is free. Of a page of the buffer cache the
- * cache is the first to change.
+ * last one has changed, the old page is free, and its replicas with it. Of a page
+ * of the buffer cache the cache is the first to change.
  */
 #include <linux/capability.h>
 #include <linux/swap.h>
@@ -27,12 +27,11 @@ struct use {
 
 static struct use get_use(struct disco_vm *vm, struct folio *folio)
 {
-	unsigned int i, nr = disco_memmap_count(folio);
+	unsigned int nr = disco_memmap_count(folio);
 	struct use use = {};
 	int refs, known;
 
-	for (i = 0; i < nr; i++)
-		use.others |= disco_memmap_get(folio, i).vm != vm->id;
+	use.others = disco_memmap_others(folio, vm->id);
 	use.cached = nr && disco_memmap_cached(folio) && disco_disk_of(folio);
 	/*
 	 * References of slots, of the cache, of PTEs, and the caller's. PTEs can

@@ -25,7 +25,8 @@ int disco_query(void *req)
 	query->out_page_size = PAGE_SIZE;
 	query->out_features = DISCO_FEATURE_CLONE | DISCO_FEATURE_VCPU |
 			      DISCO_FEATURE_VIEWS | DISCO_FEATURE_DISK |
-			      DISCO_FEATURE_MERGE | DISCO_FEATURE_MOVE;
+			      DISCO_FEATURE_MERGE | DISCO_FEATURE_MOVE |
+			      DISCO_FEATURE_REPLICATE;
 	query->out_max_gfn = DISCO_MAX_GFN;
 	strscpy(query->out_version, DISCO_VERSION, sizeof(query->out_version));
 	return 0;
@@ -62,11 +63,11 @@ struct file *disco_get_vm_file(s32 fd, fmode_t mode, struct disco_vm **vmp)
  * Adds a shared page's part for one user. A page that stops being shared while
  * we look at it counts as nothing.
  */
-static void add_shared(unsigned long *slot, u64 *machine, u64 *metadata)
+static void add_shared(unsigned long *slot, struct disco_vm_stat *stat)
 {
 	unsigned long value = READ_ONCE(*slot);
+	unsigned int users, copies;
 	struct folio *folio;
-	unsigned int users;
 
 	if (disco_slot_state(value) != DISCO_PAGE_SHARED)
 		return;
@@ -74,13 +75,15 @@ static void add_shared(unsigned long *slot, u64 *machine, u64 *metadata)
 	if (!folio)
 		return;
 	users = disco_memmap_count(folio);
-	*machine += PAGE_SIZE / users;
-	*metadata += disco_memmap_bytes(folio) / users;
+	copies = disco_replica_count(folio);
+	stat->out_machine += (1 + copies) * PAGE_SIZE / users;
+	stat->out_replicas += copies * PAGE_SIZE / users;
+	stat->out_metadata += disco_memmap_bytes(folio) / users;
 	folio_unlock(folio);
 	folio_put(folio);
 }
 
-static int walk_shared(struct disco_vm *vm, u64 *machine, u64 *metadata)
+static int walk_shared(struct disco_vm *vm, struct disco_vm_stat *stat)
 {
 	struct address_space *mapping = vm->inode->i_mapping;
 	unsigned long *slot;
@@ -93,7 +96,7 @@ static int walk_shared(struct disco_vm *vm, u64 *machine, u64 *metadata)
 			err = -EINTR;
 			break;
 		}
-		add_shared(slot, machine, metadata);
+		add_shared(slot, stat);
 		cond_resched();
 	}
 	filemap_invalidate_unlock_shared(mapping);
@@ -124,6 +127,7 @@ int disco_vm_stat(void *req)
 	stat->out_shared = percpu_counter_sum_positive(&vm->nr_shared)
 			   << PAGE_SHIFT;
 	stat->out_machine = 0;
+	stat->out_replicas = 0;
 	/* Stable enough: clone changes vm->pmap, so look under the lock. */
 	filemap_invalidate_lock_shared(vm->inode->i_mapping);
 	stat->out_metadata = sizeof(*vm) + sizeof(*vm->pmap) +
@@ -132,17 +136,17 @@ int disco_vm_stat(void *req)
 	filemap_invalidate_unlock_shared(vm->inode->i_mapping);
 	if (stat->flags & DISCO_VM_STAT_MACHINE) {
 		stat->out_machine = private;
-		err = walk_shared(vm, &stat->out_machine, &stat->out_metadata);
+		err = walk_shared(vm, stat);
 	}
 	fput(file);
 	return err;
 }
 
-static void fill_entry(struct disco_vm *vm, pgoff_t gfn, bool show_pfn,
-		       struct disco_pmap_entry *entry)
+static void fill_entry(struct disco_vm *vm, pgoff_t gfn, u64 view,
+		       bool show_pfn, struct disco_pmap_entry *entry)
 {
+	struct folio *folio, *copy = NULL;
 	unsigned long *slot, value;
-	struct folio *folio;
 
 	*entry = (struct disco_pmap_entry){ .node = DISCO_NO_NODE };
 	slot = disco_pmap_slot(vm->pmap, gfn);
@@ -157,9 +161,14 @@ static void fill_entry(struct disco_vm *vm, pgoff_t gfn, bool show_pfn,
 			continue;
 		entry->state = disco_slot_state(value);
 		entry->users = disco_memmap_count(folio);
-		entry->node = folio_nid(folio);
+		if (disco_replica_first(folio)) {
+			entry->state = DISCO_PAGE_REPLICATED;
+			if (view)
+				copy = disco_replica_on(folio, view - 1);
+		}
+		entry->node = folio_nid(copy ?: folio);
 		if (show_pfn)
-			entry->pfn = folio_pfn(folio);
+			entry->pfn = folio_pfn(copy ?: folio);
 		folio_unlock(folio);
 		folio_put(folio);
 		return;
@@ -186,7 +195,7 @@ int disco_pmap(void *req)
 	unsigned int i;
 	int err = 0;
 
-	if (pmap->__reserved || !pmap->nr)
+	if (!pmap->nr || !disco_view_possible(pmap->view))
 		return -EINVAL;
 	if (check_add_overflow(pmap->gfn, (u64)pmap->nr, &last))
 		return -EOVERFLOW;
@@ -205,7 +214,8 @@ int disco_pmap(void *req)
 		/* Copied out with no lock held: the buffer may be VM memory. */
 		filemap_invalidate_lock_shared(vm->inode->i_mapping);
 		for (i = 0; i < PMAP_BATCH && gfn + i < last; i++)
-			fill_entry(vm, gfn + i, show_pfn, &batch[i]);
+			fill_entry(vm, gfn + i, pmap->view, show_pfn,
+				   &batch[i]);
 		filemap_invalidate_unlock_shared(vm->inode->i_mapping);
 		if (copy_to_user(user, batch, i * sizeof(*batch))) {
 			err = -EFAULT;
@@ -281,16 +291,20 @@ static bool lock_if_cached(struct folio *folio)
 
 /*
  * Fills in all of the answer but what goes to user memory. Returns the users,
- * NULL if none were asked for.
+ * NULL if none were asked for; -ENOENT if @folio is neither @master nor a replica
+ * of it.
  */
 static struct disco_memmap_user *list_users(struct disco_memmap *memmap,
+					    struct folio *master,
 					    struct folio *folio)
 {
 	struct disco_memmap_user *users = NULL;
 	struct disco_user user;
 	unsigned int i;
 
-	memmap->out_total = disco_memmap_count(folio);
+	if (folio != master && !disco_replica_belongs(folio, master))
+		return ERR_PTR(-ENOENT);
+	memmap->out_total = disco_memmap_count(master);
 	memmap->out_node = folio_nid(folio);
 	memmap->out_nr = min(memmap->nr, memmap->out_total);
 	if (!memmap->out_nr)
@@ -299,7 +313,7 @@ static struct disco_memmap_user *list_users(struct disco_memmap *memmap,
 	if (!users)
 		return ERR_PTR(-ENOMEM);
 	for (i = 0; i < memmap->out_nr; i++) {
-		user = disco_memmap_get(folio, i);
+		user = disco_memmap_get(master, i);
 		users[i].vm_id = user.vm;
 		users[i].gfn = user.gfn;
 	}
@@ -320,8 +334,8 @@ int disco_memmap(void *req)
 {
 	struct disco_memmap_user *users = ERR_PTR(-ENOENT);
 	struct disco_memmap *memmap = req;
+	struct folio *folio, *master;
 	struct disco_user first;
-	struct folio *folio;
 	struct inode *inode;
 	unsigned int tries;
 	int err = 0;
@@ -331,23 +345,25 @@ int disco_memmap(void *req)
 		return -ENXIO;
 	/* Not page_folio(): that trusts a page that may be anybody's. */
 	folio = (struct folio *)pfn_to_page(memmap->pfn);
+	/* The users of a replica are those of its master. */
+	master = disco_replica_master(folio) ?: folio;
 
-	if (lock_if_cached(folio)) {
-		users = list_users(memmap, folio);
-		folio_unlock(folio);
-		folio_put(folio);
+	if (lock_if_cached(master)) {
+		users = list_users(memmap, master, folio);
+		folio_unlock(master);
+		folio_put(master);
 	}
 	for (tries = 0; users == ERR_PTR(-ENOENT) && tries < MEMMAP_TRIES;
 	     tries++) {
-		if (!disco_memmap_ours(folio, &first))
+		if (!disco_memmap_ours(master, &first))
 			break;
 		inode = disco_vm_find(first.vm);
 		if (!inode)
 			continue;
-		if (lock_if_held(disco_vm(inode), first.gfn, folio)) {
-			users = list_users(memmap, folio);
-			folio_unlock(folio);
-			folio_put(folio);
+		if (lock_if_held(disco_vm(inode), first.gfn, master)) {
+			users = list_users(memmap, master, folio);
+			folio_unlock(master);
+			folio_put(master);
 		}
 		/* After the unlock: evicting the inode takes the same lock. */
 		disco_vm_put(inode);

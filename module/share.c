@@ -29,10 +29,8 @@ bool disco_slot_make_shared(struct disco_vm *vm, pgoff_t gfn,
 	/* Unmapped and flushed first: only then the count means something. */
 	if (folio_mapped(folio))
 		disco_vm_zap(vm, gfn, 1);
-	if (!folio_ref_freeze(folio, 1)) {
-		disco_refuse(DISCO_refused_pinned, vm, gfn);
+	if (!folio_ref_freeze(folio, 1))
 		return false;
-	}
 	disco_slot_set(slot, disco_slot_value(folio, DISCO_PAGE_SHARED));
 	folio_ref_unfreeze(folio, refs);
 	disco_count_page(DISCO_private_to_shared, vm, gfn, folio);
@@ -97,6 +95,7 @@ static int share_slot(struct disco_vm *src, pgoff_t gfn, unsigned long *slot,
 	} else if (disco_slot_make_shared(src, gfn, slot, folio, 2)) {
 		run->src_became_shared++;
 	} else {
+		disco_refuse(DISCO_refused_pinned, src, gfn);
 		disco_memmap_del(folio, disco_user(dst, gfn));
 		goto unlock;
 	}
@@ -241,7 +240,7 @@ void disco_slot_replace_shared(struct disco_vm *vm, pgoff_t gfn,
 {
 	disco_slot_set(slot, disco_slot_value(folio, DISCO_PAGE_SHARED));
 	/* Other users' PTEs may be all there is; we cannot tell. */
-	if (folio_mapped(old))
+	if (disco_slot_mapped(old))
 		disco_vm_zap(vm, gfn, 1);
 	disco_slot_leave(vm, gfn, old);
 	disco_count_page(transition, vm, gfn, folio);

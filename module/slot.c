@@ -12,6 +12,9 @@
  *	   |        write
  *	   +<---- punch, truncate, merge of zeros: from every state
  *
+ * A shared page may have replicas (replica.c), which go with its last user or,
+ * if that one writes, when it becomes private.
+ *
  * With invalidate_lock held shared, states only move forward: a hole never
  * comes back. So a page allocated for a slot's next state stays of use when
  * the slot has to be read again. Locks: disco.h.
@@ -149,13 +152,17 @@ static bool reuse(struct disco_vm *vm, pgoff_t gfn, unsigned long *slot,
 {
 	if (disco_memmap_cached(folio) || disco_memmap_count(folio) > 1)
 		return false;
-	/* Our own PTEs hold references too; they are read-only in any case. */
-	if (folio_mapped(folio))
+	/*
+	 * Our own PTEs hold references too; they are read-only in any case. Nobody
+	 * may go on reading a replica: what is written would not be in it.
+	 */
+	if (disco_slot_mapped(folio))
 		disco_vm_zap(vm, gfn, 1);
 	if (!folio_ref_freeze(folio, 1 + refs))
 		return false;
 	disco_slot_set(slot, disco_slot_value(folio, DISCO_PAGE_PRIVATE));
 	folio_ref_unfreeze(folio, 1 + refs);
+	disco_replica_drop_all(vm, gfn, folio);
 
 	percpu_counter_dec(&vm->nr_shared);
 	percpu_counter_inc(&vm->nr_private);
@@ -325,7 +332,7 @@ void disco_slot_drop(struct disco_vm *vm, pgoff_t gfn, unsigned long *slot)
 	 * A fault that had the page locked when the caller unmapped the range
 	 * has inserted its PTE by now.
 	 */
-	if (folio_mapped(folio))
+	if (disco_slot_mapped(folio))
 		disco_vm_zap(vm, gfn, 1);
 	disco_slot_set(slot, 0);
 	percpu_counter_dec(shared ? &vm->nr_shared : &vm->nr_private);

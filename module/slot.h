@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * How slots change, for slot.c, share.c and merge.c.
+ * How slots change, for slot.c, share.c, merge.c and the moves.
  */
 #ifndef _DISCO_SLOT_H
 #define _DISCO_SLOT_H
@@ -23,6 +23,12 @@ static inline void disco_slot_set(unsigned long *slot, unsigned long value)
 	smp_store_release(slot, value);
 }
 
+/* Must a page, which is locked, be unmapped from a VM that leaves it? */
+static inline bool disco_slot_mapped(struct folio *folio)
+{
+	return folio_mapped(folio) || disco_replica_used(folio);
+}
+
 /* The slot leaves a page that is locked and referenced by the caller. */
 static inline void disco_slot_leave(struct disco_vm *vm, pgoff_t gfn,
 				    struct folio *folio)
@@ -34,6 +40,7 @@ static inline void disco_slot_leave(struct disco_vm *vm, pgoff_t gfn,
 		folio_put(folio);
 		return;
 	}
+	disco_replica_drop_all(vm, gfn, folio);
 	disk = cached ? disco_disk_of(folio) : NULL;
 	if (disk)
 		disco_disk_count(disk, DISCO_DISK_USED, -1);

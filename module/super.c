@@ -20,10 +20,11 @@
 /* Of disks, in bytes; /sys/class/bdi/disco-N/read_ahead_kb changes it. */
 #define DISCO_READ_AHEAD SZ_1M
 
-enum { OPT_SIZE, OPT_MODE, OPT_UID, OPT_GID, OPT_MPOL };
+enum { OPT_SIZE, OPT_REPLICAS, OPT_MODE, OPT_UID, OPT_GID, OPT_MPOL };
 
 static const struct fs_parameter_spec disco_params[] = {
 	fsparam_string("size", OPT_SIZE),
+	fsparam_string("replicas", OPT_REPLICAS),
 	fsparam_u32oct("mode", OPT_MODE),
 	fsparam_u32("uid", OPT_UID),
 	fsparam_u32("gid", OPT_GID),
@@ -32,7 +33,8 @@ static const struct fs_parameter_spec disco_params[] = {
 };
 
 /* "SIZE", with a suffix if wanted, or "N%" of the machine's memory. */
-static int parse_size(struct fs_context *fc, const char *string, u64 *pages)
+static int parse_size(struct fs_context *fc, const char *option,
+		      const char *string, u64 *pages)
 {
 	char *rest;
 	u64 value;
@@ -42,8 +44,8 @@ static int parse_size(struct fs_context *fc, const char *string, u64 *pages)
 		goto bad;
 	if (*rest == '%') {
 		if (value > 100)
-			return invalf(fc, "disco: size=%s: more than 100%%",
-				      string);
+			return invalf(fc, "disco: %s=%s: more than 100%%",
+				      option, string);
 		value = mul_u64_u64_div_u64((u64)totalram_pages() << PAGE_SHIFT,
 					    value, 100);
 		rest++;
@@ -53,8 +55,8 @@ static int parse_size(struct fs_context *fc, const char *string, u64 *pages)
 	*pages = DIV_ROUND_UP_ULL(value, PAGE_SIZE);
 	return 0;
 bad:
-	return invalf(fc, "disco: size=%s: expected a number with k, m, g, t or %%",
-		      string);
+	return invalf(fc, "disco: %s=%s: expected a number with k, m, g, t or %%",
+		      option, string);
 }
 
 static int parse_mpol(struct fs_context *fc, const char *string,
@@ -71,6 +73,7 @@ static int disco_parse_param(struct fs_context *fc, struct fs_parameter *param)
 {
 	struct disco_sb *sbi = fc->s_fs_info;
 	struct fs_parse_result result;
+	u64 pages;
 	int opt;
 
 	opt = fs_parse(fc, disco_params, param, &result);
@@ -78,7 +81,13 @@ static int disco_parse_param(struct fs_context *fc, struct fs_parameter *param)
 		return opt;
 	switch (opt) {
 	case OPT_SIZE:
-		return parse_size(fc, param->string, &sbi->max_pages);
+		return parse_size(fc, param->key, param->string,
+				  &sbi->max_pages);
+	case OPT_REPLICAS:
+		opt = parse_size(fc, param->key, param->string, &pages);
+		if (!opt)
+			sbi->max_replicas = min_t(u64, pages, S64_MAX);
+		return opt;
 	case OPT_MPOL:
 		return parse_mpol(fc, param->string, &sbi->mpol);
 	case OPT_MODE:
@@ -159,6 +168,9 @@ static int disco_show_options(struct seq_file *seq, struct dentry *root)
 	if (sbi->max_pages)
 		seq_printf(seq, ",size=%lluk",
 			   sbi->max_pages << (PAGE_SHIFT - 10));
+	if (sbi->max_replicas != S64_MAX)
+		seq_printf(seq, ",replicas=%lluk",
+			   (u64)sbi->max_replicas << (PAGE_SHIFT - 10));
 	if (sbi->mode != 0755)
 		seq_printf(seq, ",mode=%03ho", sbi->mode);
 	if (!uid_eq(sbi->uid, GLOBAL_ROOT_UID))
@@ -259,16 +271,23 @@ static int disco_reconfigure(struct fs_context *fc)
 {
 	struct disco_sb *sbi = disco_sb(fc->root->d_sb), *new = fc->s_fs_info;
 	u64 used = percpu_counter_sum_positive(&sbi->used);
+	s64 replicas = atomic64_read(&sbi->nr_replicas);
 
 	if (new->mode != sbi->mode || !uid_eq(new->uid, sbi->uid) ||
 	    !gid_eq(new->gid, sbi->gid) || new->mpol.mode != sbi->mpol.mode ||
 	    !nodes_equal(new->mpol.nodes, sbi->mpol.nodes))
-		return invalf(fc, "disco: remount changes only size=; chmod and chown do the rest");
+		return invalf(fc,
+			      "disco: remount changes size= and replicas=, chmod and chown the rest");
 	if (new->max_pages && new->max_pages < used)
 		return invalf(fc, "disco: size=%lluk is less than the %lluk in use",
 			      new->max_pages << (PAGE_SHIFT - 10),
 			      used << (PAGE_SHIFT - 10));
+	if (new->max_replicas < replicas)
+		return invalf(fc, "disco: replicas=%lluk is less than the %lluk in use",
+			      (u64)new->max_replicas << (PAGE_SHIFT - 10),
+			      (u64)replicas << (PAGE_SHIFT - 10));
 	WRITE_ONCE(sbi->max_pages, new->max_pages);
+	WRITE_ONCE(sbi->max_replicas, new->max_replicas);
 	return 0;
 }
 
@@ -310,6 +329,7 @@ static int disco_init_fs_context(struct fs_context *fc)
 	if (err)
 		goto err_counter;
 	mutex_init(&sbi->move_lock);
+	sbi->max_replicas = S64_MAX;
 	sbi->mode = 0755;
 	sbi->uid = GLOBAL_ROOT_UID;
 	sbi->gid = GLOBAL_ROOT_GID;
@@ -317,6 +337,7 @@ static int disco_init_fs_context(struct fs_context *fc)
 		struct disco_sb *old = disco_sb(fc->root->d_sb);
 
 		sbi->max_pages = old->max_pages;
+		sbi->max_replicas = old->max_replicas;
 		sbi->mode = old->mode;
 		sbi->uid = old->uid;
 		sbi->gid = old->gid;
@@ -341,6 +362,7 @@ static void disco_kill_sb(struct super_block *sb)
 	if (!sbi)
 		return;
 	WARN_ON_ONCE(percpu_counter_sum(&sbi->used));
+	WARN_ON_ONCE(atomic64_read(&sbi->nr_replicas));
 	free_sbi(sbi);
 }
 

@@ -7,6 +7,8 @@
 
 #include <linux/tracepoint.h>
 
+#include <linux/disco.h>
+
 #include "counters.h"
 
 #undef X /* left over from the last pass of define_trace.h */
@@ -14,11 +16,18 @@
 DISCO_TRANSITIONS(X)
 DISCO_REFUSALS(X)
 #undef X
+TRACE_DEFINE_ENUM(DISCO_MOVE_MIGRATE);
+TRACE_DEFINE_ENUM(DISCO_MOVE_REPLICATE);
+TRACE_DEFINE_ENUM(DISCO_MOVE_COLLAPSE);
 
 #define X(name) { DISCO_##name, #name },
 /* The empty last entry ends the list after the trailing comma. */
 #define show_disco_transition(c) \
 	__print_symbolic(c, DISCO_TRANSITIONS(X) { -1, NULL })
+#define show_disco_move(o)						\
+	__print_symbolic(o, { DISCO_MOVE_MIGRATE, "migrate" },		\
+			 { DISCO_MOVE_REPLICATE, "replicate" },		\
+			 { DISCO_MOVE_COLLAPSE, "collapse" })
 #define show_disco_refusal(c) \
 	__print_symbolic(c, DISCO_REFUSALS(X) { -1, NULL })
 
@@ -64,11 +73,12 @@ TRACE_EVENT(disco_refuse,
 );
 
 TRACE_EVENT(disco_move,
-	TP_PROTO(unsigned int vm, u64 gfn, int from, unsigned int node,
-		 int result),
-	TP_ARGS(vm, gfn, from, node, result),
+	TP_PROTO(unsigned int vm, unsigned int operation, u64 gfn, int from,
+		 unsigned int node, int result),
+	TP_ARGS(vm, operation, gfn, from, node, result),
 	TP_STRUCT__entry(
 		__field(unsigned int, vm)
+		__field(unsigned int, operation)
 		__field(u64, gfn)
 		__field(int, from)
 		__field(unsigned int, node)
@@ -76,14 +86,15 @@ TRACE_EVENT(disco_move,
 	),
 	TP_fast_assign(
 		__entry->vm = vm;
+		__entry->operation = operation;
 		__entry->gfn = gfn;
 		__entry->from = from;
 		__entry->node = node;
 		__entry->result = result;
 	),
-	TP_printk("vm=%u gfn=%#llx from=%d node=%u result=%d",
+	TP_printk("vm=%u gfn=%#llx from=%d node=%u result=%d %s",
 		  __entry->vm, __entry->gfn, __entry->from, __entry->node,
-		  __entry->result)
+		  __entry->result, show_disco_move(__entry->operation))
 );
 
 #endif /* _DISCO_TRACE_H */

@@ -175,6 +175,17 @@ struct inode *disco_vm_find_next(struct super_block *sb, unsigned long *id)
 }
 
 /**
+ * disco_view_possible() - can there be a view
+ * @view: its number
+ *
+ * Return: true for the home view, and those of nodes that the machine can have.
+ */
+bool disco_view_possible(u64 view)
+{
+	return !view || (view <= MAX_NUMNODES && node_possible(view - 1));
+}
+
+/**
  * disco_vm_has_view() - will disco_vm_zap() find mappings of a view?
  * @vm: the VM
  * @view: the view
@@ -198,11 +209,9 @@ bool disco_vm_has_view(struct disco_vm *vm, u64 view)
  */
 int disco_vm_add_view(struct disco_vm *vm, u64 view)
 {
-	if (!view)
-		return 0;
-	if (view > MAX_NUMNODES || !node_possible(view - 1))
+	if (!disco_view_possible(view))
 		return -EINVAL;
-	if (!node_isset(view - 1, vm->views))
+	if (view && !node_isset(view - 1, vm->views))
 		node_set(view - 1, vm->views);
 	return 0;
 }

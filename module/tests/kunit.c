@@ -13,6 +13,7 @@ static struct kunit_suite *suites[] = {
 	&disco_memmap_suite,
 	&disco_mpol_suite,
 	&disco_pmap_suite,
+	&disco_replica_suite,
 	&disco_slot_suite,
 };
 

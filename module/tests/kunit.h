@@ -9,6 +9,7 @@ extern struct kunit_suite disco_l2tlb_suite;
 extern struct kunit_suite disco_memmap_suite;
 extern struct kunit_suite disco_mpol_suite;
 extern struct kunit_suite disco_pmap_suite;
+extern struct kunit_suite disco_replica_suite;
 extern struct kunit_suite disco_slot_suite;
 
 #ifdef DISCO_KUNIT

@@ -205,9 +205,13 @@ static void act_merge(struct thread *t, int vm, uint64_t page)
 /* Any result will do but one that says that something is wrong. */
 static void act_move(struct thread *t, int vm, uint64_t page)
 {
+	static const uint32_t operations[] = {
+		DISCO_MOVE_MIGRATE, DISCO_MOVE_REPLICATE, DISCO_MOVE_REPLICATE,
+		DISCO_MOVE_COLLAPSE,
+	};
 	struct disco_move_entry entries[PAGES];
 	struct disco_move move = {
-		.size = sizeof(move), .operation = DISCO_MOVE_MIGRATE,
+		.size = sizeof(move), .operation = operations[below(t, 4)],
 		.vm_fd = vms[vm], .entries = (uintptr_t)entries,
 		.nr = 1 + below(t, PAGES),
 	};

@@ -519,6 +519,41 @@ FIXTURE_VARIANT_ADD(fail, move) {
 	act_move, did_move, .keeps_vm = true, .least = 3,
 };
 
+/* Copies of the same pages on the other node, when what there is has gone. */
+static int act_replicate(FIXTURE_DATA(fail) *self)
+{
+	const int gfns[] = { 0, 3 };
+	struct disco_move_entry entries[ARRAY_SIZE(gfns)];
+	struct disco_move move = {
+		.size = sizeof(move), .operation = DISCO_MOVE_COLLAPSE,
+		.vm_fd = self->vm, .entries = (uintptr_t)entries,
+		.nr = ARRAY_SIZE(gfns),
+	};
+
+	for (int i = 0; i < ARRAY_SIZE(gfns); i++)
+		entries[i] = (struct disco_move_entry){
+			.gfn = gfns[i],
+			.node = !dt_pmap(&self->fs, self->vm, gfns[i]).node,
+		};
+	if (ioctl(self->fs.control, DISCO_MOVE, &move))
+		return -1;
+	move.operation = DISCO_MOVE_REPLICATE;
+	if (ioctl(self->fs.control, DISCO_MOVE, &move))
+		return -1;
+	return move.out_moved == move.nr ? 0 : -1;
+}
+
+static bool did_replicate(FIXTURE_DATA(fail) *self)
+{
+	return dt_pmap(&self->fs, self->vm, 0).state == DISCO_PAGE_REPLICATED &&
+	       dt_pmap(&self->fs, self->vm, 3).state == DISCO_PAGE_REPLICATED &&
+	       dt_pmap(&self->fs, self->vm, 3).users == 2;
+}
+
+FIXTURE_VARIANT_ADD(fail, replicate) {
+	act_replicate, did_replicate, .keeps_vm = true, .least = 3,
+};
+
 static int act_shrink(FIXTURE_DATA(fail) *self)
 {
 	return ftruncate(self->vm, 2 * dt_page + 1);
@@ -960,6 +995,7 @@ TEST_F(teardown, needs_no_memory)
 			arrange(fail);
 			if (read_disk(fail, 6))
 				dt_die("read a disk");
+			act_replicate(fail);
 			dt_open(&fail->fs, "keep", O_RDWR);
 			dt_unlink(&fail->fs, "vm");
 			dt_unlink(&fail->fs, "keep");

@@ -186,45 +186,11 @@ static void *move_for_ever(void *data)
 	return NULL;
 }
 
-/* A disk of PAGES pages with the pattern of seed 1, open for reading. */
-static int make_disk(const struct dt_fs *fs)
-{
-	int backing = open("/mnt/backing", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	char *page = malloc(dt_page), path[64];
-	int disk;
-
-	for (int i = 0; i < PAGES; i++) {
-		dt_fill(page, 1, i);
-		if (write(backing, page, dt_page) != dt_page)
-			dt_die("write /mnt/backing");
-	}
-	free(page);
-	close(backing);
-	backing = open("/mnt/backing", O_RDONLY | O_CLOEXEC);
-	if (dt_disk_add(fs, "disk", backing, 0))
-		dt_die("DISCO_DISK_ADD");
-	close(backing);
-	snprintf(path, sizeof(path), "%s/disk/disk", fs->root);
-	disk = open(path, O_RDONLY | O_CLOEXEC);
-	if (disk < 0)
-		dt_die("open %s", path);
-	return disk;
-}
-
-static struct disco_disk_stat disk_stat(const struct dt_fs *fs, int disk)
-{
-	struct disco_disk_stat stat = { .size = sizeof(stat), .disk_fd = disk };
-
-	if (ioctl(fs->control, DISCO_DISK_STAT, &stat))
-		dt_die("DISCO_DISK_STAT");
-	return stat;
-}
-
 /* The buffer cache goes on having the page, as one of those that use it. */
 TEST_F(move_shared, cached_page_moves_with_the_cache)
 {
 	enum { VMS = 3 };
-	int disk = make_disk(&self->fs), fds[VMS], node;
+	int disk = dt_disk(&self->fs, 1, PAGES), fds[VMS], node;
 	char *at[VMS], name[8];
 	uint64_t pfn;
 
@@ -244,8 +210,8 @@ TEST_F(move_shared, cached_page_moves_with_the_cache)
 		EXPECT_EQ(node, dt_node_of(&self->fs, fds[v], 3));
 		EXPECT_TRUE(dt_run_is_filled(at[v], 1, 0, PAGES));
 	}
-	EXPECT_EQ(SIZE, disk_stat(&self->fs, disk).out_cached);
-	EXPECT_EQ(SIZE, disk_stat(&self->fs, disk).out_used);
+	EXPECT_EQ(SIZE, dt_disk_stat(&self->fs, disk).out_cached);
+	EXPECT_EQ(SIZE, dt_disk_stat(&self->fs, disk).out_used);
 	EXPECT_EQ(self->fs.before.machine_pages + PAGES,
 		  dt_counter("machine_pages"));
 	/* Who reads it now gets that page, and writes to a copy. */
@@ -264,10 +230,10 @@ TEST_F(move_shared, cached_page_moves_with_the_cache)
 	EXPECT_TRUE(dt_run_is_filled(at[2], 1, 0, PAGES));
 	for (int v = 0; v < VMS; v++)
 		ASSERT_OK(ftruncate(fds[v], 0));
-	EXPECT_EQ(0, disk_stat(&self->fs, disk).out_used);
-	EXPECT_EQ(SIZE, disk_stat(&self->fs, disk).out_cached);
+	EXPECT_EQ(0, dt_disk_stat(&self->fs, disk).out_used);
+	EXPECT_EQ(SIZE, dt_disk_stat(&self->fs, disk).out_cached);
 	ASSERT_OK(posix_fadvise(disk, 0, 0, POSIX_FADV_DONTNEED));
-	EXPECT_EQ(0, disk_stat(&self->fs, disk).out_cached);
+	EXPECT_EQ(0, dt_disk_stat(&self->fs, disk).out_cached);
 	close(disk);
 	EXPECT_EQ(0, unlink("/mnt/move_shared/disk/disk"));
 }
@@ -308,7 +274,7 @@ static void *read_for_ever(void *data)
 TEST_F(move_shared, disk_is_read_while_its_pages_move)
 {
 	struct reader readers[2];
-	int disk = make_disk(&self->fs), fds[2];
+	int disk = dt_disk(&self->fs, 1, PAGES), fds[2];
 	unsigned long moved = dt_counter("shared_to_shared_move");
 	struct mover mover = {
 		.fs = &self->fs, .fds = fds, .nr = PAGES,
@@ -340,7 +306,7 @@ TEST_F(move_shared, disk_is_read_while_its_pages_move)
 	EXPECT_LT(0, moved);
 	for (int i = 0; i < 2; i++)
 		ASSERT_OK(ftruncate(fds[i], 0));
-	EXPECT_EQ(0, disk_stat(&self->fs, disk).out_used);
+	EXPECT_EQ(0, dt_disk_stat(&self->fs, disk).out_used);
 	TH_LOG("%lu pages moved", moved);
 	close(disk);
 }

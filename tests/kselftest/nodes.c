@@ -44,12 +44,13 @@ int dt_try_move(const struct dt_fs *fs, struct disco_move *move)
 	return ioctl(fs->control, DISCO_MOVE, move);
 }
 
-/** dt_move_list() - a list that must be taken whole; how many pages have moved */
-uint32_t dt_move_list(const struct dt_fs *fs, int vm,
-		      struct disco_move_entry *entries, uint32_t nr)
+/** dt_do_list() - a list that must be taken whole; how many results were 0 */
+uint32_t dt_do_list(const struct dt_fs *fs, int vm, uint32_t operation,
+		    struct disco_move_entry *entries, uint32_t nr)
 {
 	struct disco_move move = {
-		.vm_fd = vm, .entries = (uintptr_t)entries, .nr = nr,
+		.operation = operation, .vm_fd = vm,
+		.entries = (uintptr_t)entries, .nr = nr,
 	};
 	uint32_t moved = 0;
 
@@ -64,18 +65,19 @@ uint32_t dt_move_list(const struct dt_fs *fs, int vm,
 	return moved;
 }
 
-/** dt_move_page() - one page; its result as an errno */
-int dt_move_page(const struct dt_fs *fs, int vm, uint64_t gfn, int node)
+/** dt_do_page() - one page; its result as an errno */
+int dt_do_page(const struct dt_fs *fs, int vm, uint32_t operation, uint64_t gfn,
+	       int node)
 {
 	struct disco_move_entry entry = { .gfn = gfn, .node = node };
 
-	dt_move_list(fs, vm, &entry, 1);
+	dt_do_list(fs, vm, operation, &entry, 1);
 	return -entry.out_result;
 }
 
-/** dt_move_range() - @nr pages from @gfn on; how many have moved */
-uint32_t dt_move_range(const struct dt_fs *fs, int vm, uint64_t gfn,
-		       uint32_t nr, int node)
+/** dt_do_range() - @nr pages from @gfn on; how many results were 0 */
+uint32_t dt_do_range(const struct dt_fs *fs, int vm, uint32_t operation,
+		     uint64_t gfn, uint32_t nr, int node)
 {
 	struct disco_move_entry *entries = calloc(nr, sizeof(*entries));
 	uint32_t moved;
@@ -84,9 +86,29 @@ uint32_t dt_move_range(const struct dt_fs *fs, int vm, uint64_t gfn,
 		entries[i] = (struct disco_move_entry){
 			.gfn = gfn + i, .node = node, .out_result = 77,
 		};
-	moved = dt_move_list(fs, vm, entries, nr);
+	moved = dt_do_list(fs, vm, operation, entries, nr);
 	free(entries);
 	return moved;
+}
+
+/** dt_move_list() - dt_do_list() that migrates */
+uint32_t dt_move_list(const struct dt_fs *fs, int vm,
+		      struct disco_move_entry *entries, uint32_t nr)
+{
+	return dt_do_list(fs, vm, DISCO_MOVE_MIGRATE, entries, nr);
+}
+
+/** dt_move_page() - dt_do_page() that migrates */
+int dt_move_page(const struct dt_fs *fs, int vm, uint64_t gfn, int node)
+{
+	return dt_do_page(fs, vm, DISCO_MOVE_MIGRATE, gfn, node);
+}
+
+/** dt_move_range() - dt_do_range() that migrates */
+uint32_t dt_move_range(const struct dt_fs *fs, int vm, uint64_t gfn,
+		       uint32_t nr, int node)
+{
+	return dt_do_range(fs, vm, DISCO_MOVE_MIGRATE, gfn, nr, node);
 }
 
 /** dt_node_of() - the node of the machine page of @gfn */

@@ -271,6 +271,43 @@ int dt_disk_add(const struct dt_fs *fs, const char *name, int backing,
 	return ret;
 }
 
+/** dt_disk() - a disk of @nr pages of a pattern, open for reading */
+int dt_disk(const struct dt_fs *fs, uint64_t seed, int nr)
+{
+	int backing = open("/mnt/backing", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	char *page = malloc(dt_page), path[64];
+	int disk;
+
+	if (backing < 0 || !page)
+		dt_die("/mnt/backing");
+	for (int i = 0; i < nr; i++) {
+		dt_fill(page, seed, i);
+		if (write(backing, page, dt_page) != dt_page)
+			dt_die("write /mnt/backing");
+	}
+	free(page);
+	close(backing);
+	backing = open("/mnt/backing", O_RDONLY | O_CLOEXEC);
+	if (dt_disk_add(fs, "disk", backing, 0))
+		dt_die("DISCO_DISK_ADD");
+	close(backing);
+	snprintf(path, sizeof(path), "%s/disk/disk", fs->root);
+	disk = open(path, O_RDONLY | O_CLOEXEC);
+	if (disk < 0)
+		dt_die("open %s", path);
+	return disk;
+}
+
+/** dt_disk_stat() - DISCO_DISK_STAT */
+struct disco_disk_stat dt_disk_stat(const struct dt_fs *fs, int disk)
+{
+	struct disco_disk_stat stat = { .size = sizeof(stat), .disk_fd = disk };
+
+	if (ioctl(fs->control, DISCO_DISK_STAT, &stat))
+		dt_die("DISCO_DISK_STAT");
+	return stat;
+}
+
 /** dt_vcpu() - make VCPU @vcpu of @vm, on this node, with 32 indices */
 int dt_vcpu(const struct dt_fs *fs, int vm, uint32_t vcpu, uint32_t nr_entries)
 {
@@ -302,8 +339,9 @@ struct disco_vm_stat dt_stat(const struct dt_fs *fs, int fd)
 	return stat;
 }
 
-/** dt_pmap() - what is behind one page of a VM */
-struct disco_pmap_entry dt_pmap(const struct dt_fs *fs, int fd, uint64_t gfn)
+/** dt_pmap_view() - what a fault on one page of a VM finds in a view */
+struct disco_pmap_entry dt_pmap_view(const struct dt_fs *fs, int fd,
+				     unsigned int view, uint64_t gfn)
 {
 	struct disco_pmap_entry entry;
 	struct disco_pmap pmap = {
@@ -312,11 +350,18 @@ struct disco_pmap_entry dt_pmap(const struct dt_fs *fs, int fd, uint64_t gfn)
 		.nr = 1,
 		.gfn = gfn,
 		.entries = (uintptr_t)&entry,
+		.view = view,
 	};
 
 	if (ioctl(fs->control, DISCO_PMAP, &pmap))
 		dt_die("DISCO_PMAP of gfn %ju", (uintmax_t)gfn);
 	return entry;
+}
+
+/** dt_pmap() - what is behind one page of a VM */
+struct disco_pmap_entry dt_pmap(const struct dt_fs *fs, int fd, uint64_t gfn)
+{
+	return dt_pmap_view(fs, fd, 0, gfn);
 }
 
 /**
@@ -387,6 +432,7 @@ long dt_counter(const char *name)
 void dt_gauges_read(struct dt_gauges *gauges)
 {
 	gauges->machine_pages = dt_counter("machine_pages");
+	gauges->replicas = dt_counter("replicas");
 	gauges->metadata_bytes = dt_counter("metadata_bytes");
 	gauges->vms = dt_counter("vms");
 	gauges->vcpus = dt_counter("vcpus");

@@ -24,6 +24,7 @@
 /** struct dt_gauges - what must be as before when a test has cleaned up */
 struct dt_gauges {
 	long machine_pages;
+	long replicas;
 	long metadata_bytes;
 	long vms;
 	long vcpus;
@@ -64,6 +65,10 @@ int dt_clone(int to, int from);
 int dt_disk_add(const struct dt_fs *fs, const char *name, int backing,
 		uint64_t max);
 
+/* A disk of @nr pages of the pattern of @seed, open for reading. */
+int dt_disk(const struct dt_fs *fs, uint64_t seed, int nr);
+struct disco_disk_stat dt_disk_stat(const struct dt_fs *fs, int disk);
+
 /* A VCPU's file, closed by dt_fs_close() at the latest, and its table. */
 int dt_vcpu(const struct dt_fs *fs, int vm, uint32_t vcpu, uint32_t nr_entries);
 
@@ -73,6 +78,9 @@ struct disco_pmap_entry dt_pmap(const struct dt_fs *fs, int fd, uint64_t gfn);
 unsigned int dt_memmap(const struct dt_fs *fs, uint64_t pfn,
 		       struct disco_memmap_user *users, unsigned int nr);
 bool dt_check(int control, int mount_fd);
+
+struct disco_pmap_entry dt_pmap_view(const struct dt_fs *fs, int fd,
+				     unsigned int view, uint64_t gfn);
 
 /* Counters of the module. */
 long dt_counter(const char *name);

@@ -5,6 +5,7 @@
  */
 #define _GNU_SOURCE
 #include "fixture.h"
+#include "nodes.h"
 
 #include <dirent.h>
 #include <stdlib.h>
@@ -70,6 +71,7 @@ static void read_counters(struct counters *counters)
 		int n = counters->nr;
 
 		if ((!strstr(entry->d_name, "_to_") &&
+		     strncmp(entry->d_name, "replica_", 8) &&
 		     strncmp(entry->d_name, "refused_", 8)) ||
 		    n == MAX_COUNTERS)
 			continue;
@@ -122,21 +124,14 @@ static void read_disk(struct __test_metadata *_metadata, struct dt_fs *fs,
 	close(disk);
 }
 
-/* A private page and a shared one, if there is anywhere to go. */
-static void move_there_and_back(struct __test_metadata *_metadata,
-				struct dt_fs *fs, int vm)
+/* A private page and a shared one, if there is anywhere to go; and copies. */
+static void move_there_and_back(struct dt_fs *fs, int vm)
 {
-	struct disco_move_entry entries[6];
-	struct disco_move move = {
-		.size = sizeof(move), .operation = DISCO_MOVE_MIGRATE,
-		.vm_fd = vm, .entries = (uintptr_t)entries, .nr = 6,
-	};
-
-	for (int node = 0; node < 2; node++) {
-		for (int i = 0; i < 6; i++)
-			entries[i] = (struct disco_move_entry){ i, node };
-		ASSERT_OK(ioctl(fs->control, DISCO_MOVE, &move));
-	}
+	for (int node = 0; node < 2; node++)
+		dt_do_range(fs, vm, DISCO_MOVE_MIGRATE, 0, 6, node);
+	for (int node = 0; node < 2; node++)
+		dt_do_range(fs, vm, DISCO_MOVE_REPLICATE, 5, 1, node);
+	dt_do_range(fs, vm, DISCO_MOVE_COLLAPSE, 5, 1, DISCO_NO_NODE);
 }
 
 /* Brings about every transition, and the refusals that can be had cheaply. */
@@ -166,7 +161,7 @@ static void everything(struct __test_metadata *_metadata, struct dt_fs *fs)
 	at_other[0] = 2;			/* reuse */
 	ASSERT_OK(ioctl(fs->control, DISCO_MERGE, &merge));
 	ASSERT_OK(dt_punch(other, 4 * dt_page, dt_page));
-	move_there_and_back(_metadata, fs, vm);
+	move_there_and_back(fs, vm);
 	read_disk(_metadata, fs, at + 6 * dt_page);
 	/* The mount's limit of eight pages. */
 	for (int i = 8; i < 16; i++)

@@ -53,6 +53,7 @@ FIXTURE(uapi) {
 FIXTURE_VARIANT(uapi) {
 	unsigned long command;
 	size_t size;
+	size_t first_size;	/* as first published, if it was less */
 	size_t flags_at;	/* offset of the flags */
 	uint32_t flags;		/* the flags that exist */
 	size_t fd_at;		/* offset of the file descriptor, or 0 */
@@ -73,6 +74,7 @@ FIXTURE_VARIANT_ADD(uapi, query) {
 FIXTURE_VARIANT_ADD(uapi, vm_stat) {
 	.command = DISCO_VM_STAT,
 	.size = sizeof(struct disco_vm_stat),
+	.first_size = offsetof(struct disco_vm_stat, out_replicas),
 	.flags_at = offsetof(struct disco_vm_stat, flags),
 	.flags = DISCO_VM_STAT_MACHINE,
 	.fd_at = offsetof(struct disco_vm_stat, vm_fd),
@@ -83,7 +85,6 @@ FIXTURE_VARIANT_ADD(uapi, pmap) {
 	.size = sizeof(struct disco_pmap),
 	.flags_at = offsetof(struct disco_pmap, flags),
 	.fd_at = offsetof(struct disco_pmap, vm_fd),
-	.reserved_at = { offsetof(struct disco_pmap, __reserved) },
 };
 
 FIXTURE_VARIANT_ADD(uapi, memmap) {
@@ -218,7 +219,7 @@ static void valid(FIXTURE_DATA(uapi) *self, const FIXTURE_VARIANT(uapi) *variant
 		r->pmap.nr = PAGES;
 		r->pmap.gfn = 0;
 		r->pmap.entries = (uintptr_t)self->entries;
-		r->pmap.__reserved = 0;
+		r->pmap.view = 0;
 		break;
 	case DISCO_MEMMAP:
 		memset(r, 0xee, sizeof(r->memmap));
@@ -367,12 +368,17 @@ TEST_F(uapi, valid_request_succeeds)
 
 TEST_F(uapi, size_below_the_first_is_einval)
 {
-	const uint32_t sizes[] = { 0, 1, 4, 8, variant->size - 8,
-				   variant->size - 1 };
+	const uint32_t first = variant->first_size ?: variant->size;
+	const uint32_t sizes[] = { 0, 1, 4, 8, first - 8, first - 1 };
 
 	for (int i = 0; i < ARRAY_SIZE(sizes); i++) {
 		self->request.size = sizes[i];
 		refused(_metadata, self, variant, EINVAL);
+	}
+	if (variant->first_size) {
+		self->request.size = first;
+		ASSERT_OK(ioctl(self->fs.control, variant->command,
+				&self->request));
 	}
 }
 
@@ -618,6 +624,7 @@ TEST_F(device, query)
 	EXPECT_TRUE(query.out_features & DISCO_FEATURE_VIEWS);
 	EXPECT_TRUE(query.out_features & DISCO_FEATURE_MERGE);
 	EXPECT_TRUE(query.out_features & DISCO_FEATURE_MOVE);
+	EXPECT_TRUE(query.out_features & DISCO_FEATURE_REPLICATE);
 	EXPECT_EQ((1ULL << 32) - 1, query.out_max_gfn);
 	EXPECT_NE(0, query.out_version[0]);
 	EXPECT_NE(NULL, memchr(query.out_version, 0,

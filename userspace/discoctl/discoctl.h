@@ -148,7 +148,7 @@ void vm_ids_free(struct vm_ids *ids);
  * @nr_nodes: room in @nodes: one more than the highest node seen
  */
 struct summary {
-	uint64_t states[DISCO_PAGE_SHARED + 1];
+	uint64_t states[DISCO_PAGE_REPLICATED + 1];
 	uint64_t users[USER_BUCKETS];
 	uint64_t *nodes;
 	size_t nr_nodes;

@@ -199,7 +199,8 @@ static bool is_new(const struct disco_pmap_entry *entry,
 		   const struct disco_pmap_entry *in_first)
 {
 	if (entry->state != DISCO_PAGE_PRIVATE &&
-	    entry->state != DISCO_PAGE_SHARED)
+	    entry->state != DISCO_PAGE_SHARED &&
+	    entry->state != DISCO_PAGE_REPLICATED)
 		return false;
 	return !in_first || !entry->pfn || entry->pfn != in_first->pfn;
 }

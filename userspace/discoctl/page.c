@@ -19,10 +19,11 @@ static const char help[] =
 	"frame number, PFN a machine frame number, decimal or hexadecimal after 0x.\n"
 	"Pages that follow each other and look alike are one line, unless --all.\n"
 	"\n"
-	"  hole      no machine page, reads as zeros\n"
-	"  zero      was read, a zero page may be mapped\n"
-	"  private   a machine page of its own\n"
-	"  shared    a machine page mapped copy-on-write\n"
+	"  hole         no machine page, reads as zeros\n"
+	"  zero         was read, a zero page may be mapped\n"
+	"  private      a machine page of its own\n"
+	"  shared       a machine page mapped copy-on-write\n"
+	"  replicated   the same, with copies on other nodes\n"
 	"\n"
 	"FRAME and --pfn are for callers with CAP_SYS_ADMIN.\n";
 
@@ -60,7 +61,7 @@ static void print_frames(uint64_t first, uint64_t pages, int width)
 static void print_run(const struct run *run)
 {
 	print_frames(run->gfn, run->pages, 23);
-	printf(" %10" PRIu64 " %-8s", run->pages,
+	printf(" %10" PRIu64 " %-10s", run->pages,
 	       disco_page_state_name(run->state));
 	if (run->node == DISCO_NO_NODE)
 		printf(" %5s %6s", "-", "-");
@@ -144,7 +145,7 @@ static int show_pages(struct ctl *ctl, struct disco_vm *vm, const char *range)
 		goto free_iter;
 
 	if (!ctl->json) {
-		printf("%-23s %10s %-8s %5s %6s  %s\n", "GFN", "PAGES", "STATE",
+		printf("%-23s %10s %-10s %5s %6s  %s\n", "GFN", "PAGES", "STATE",
 		       "NODE", "USERS", "FRAME");
 		ret = walk(ctl, iter, NULL);
 		goto free_iter;

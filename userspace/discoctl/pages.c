@@ -10,7 +10,8 @@
 
 static bool has_frame(unsigned int state)
 {
-	return state == DISCO_PAGE_PRIVATE || state == DISCO_PAGE_SHARED;
+	return state == DISCO_PAGE_PRIVATE || state == DISCO_PAGE_SHARED ||
+	       state == DISCO_PAGE_REPLICATED;
 }
 
 /**
@@ -20,8 +21,8 @@ static bool has_frame(unsigned int state)
  * @entry: the page
  *
  * The machine frames of a run follow each other, so that a run says all that
- * its pages would say one by one. Only private and shared pages have a frame
- * of their VM.
+ * its pages would say one by one. Only private, shared and replicated pages
+ * have a frame of their VM.
  *
  * Return: false if the page does not continue the run, which then is unchanged.
  */

@@ -15,7 +15,7 @@ static const char help[] =
 	"       discoctl stat help\n"
 	"\n"
 	"Prints the counters of the module since it was loaded: page-state\n"
-	"transitions (FROM_to_TO), refusals, and what there is now. Then the machine\n"
+	"transitions (FROM_to_TO), replicas that came and went, refusals, and what there is now. Then the machine\n"
 	"memory that the VMs of the mount have, and its limit. Needs no privilege.\n";
 
 /* Which counters there are is the module's matter; names tell their kind. */
@@ -29,7 +29,8 @@ static enum kind counter_kind(const char *name)
 {
 	if (!strncmp(name, "refused_", strlen("refused_")))
 		return KIND_REFUSAL;
-	return strstr(name, "_to_") ? KIND_TRANSITION : KIND_GAUGE;
+	return strstr(name, "_to_") || !strncmp(name, "replica_", 8) ?
+	       KIND_TRANSITION : KIND_GAUGE;
 }
 
 static void print_counters(const struct disco_counter *counters, size_t nr)

@@ -21,6 +21,7 @@ static const char help[] =
 	"  PRIVATE   pages of its own\n"
 	"  SHARED    pages mapped copy-on-write, whole for each user\n"
 	"  MACHINE   machine memory, each shared page divided among its users\n"
+	"  REPLICAS  those of it that are copies of pages on other nodes (vm show)\n"
 	"  METADATA  tables of the module for this machine\n";
 
 static const char * const columns[] = {
@@ -115,6 +116,7 @@ static struct disco_vm_stat sum_rows(const struct rows *rows)
 		sum.out_shared += stat->out_shared;
 		sum.out_machine += stat->out_machine;
 		sum.out_metadata += stat->out_metadata;
+		sum.out_replicas += stat->out_replicas;
 	}
 	return sum;
 }
@@ -126,6 +128,7 @@ static void add_sizes(struct json_object *obj, const struct disco_vm_stat *stat)
 	json_add_u64(obj, "shared", stat->out_shared);
 	json_add_u64(obj, "machine", stat->out_machine);
 	json_add_u64(obj, "metadata", stat->out_metadata);
+	json_add_u64(obj, "replicas", stat->out_replicas);
 }
 
 static struct json_object *row_json(const struct row *row)
@@ -300,6 +303,11 @@ static int print_show(const struct ctl *ctl, const struct row *row,
 	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
 		printf("  %-10s", columns[i]);
 		print_mib(sizes[i], COLUMN_WIDTH);
+		putchar('\n');
+	}
+	if (stat->out_replicas) {
+		printf("  %-10s", "REPLICAS");
+		print_mib(stat->out_replicas, COLUMN_WIDTH);
 		putchar('\n');
 	}
 	printf("\n  %-10s%15s\n", "STATE", "PAGES");

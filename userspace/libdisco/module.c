@@ -90,6 +90,7 @@ static const char * const state_names[] = {
 	[DISCO_PAGE_ZERO] = "zero",
 	[DISCO_PAGE_PRIVATE] = "private",
 	[DISCO_PAGE_SHARED] = "shared",
+	[DISCO_PAGE_REPLICATED] = "replicated",
 };
 
 PUBLIC const char *disco_page_state_name(unsigned int state)
@@ -121,6 +122,10 @@ static const struct {
 	[DISCO_CHECK_MOUNT_COUNT] = {
 		"mount-count",
 		"the page counter of the mount differs from the pages of its VMs"
+	},
+	[DISCO_CHECK_REPLICA] = {
+		"replica",
+		"a replica differs from its page, is on a node that has another copy, or belongs to a page that may be written to"
 	},
 };
 

@@ -17,6 +17,7 @@
  * @vm: the VM
  * @gfn: next guest frame number
  * @last: last one to look at
+ * @view: as which view sees it
  * @started: a batch was returned
  * @done: nothing is left
  * @entries: the batch
@@ -25,6 +26,7 @@ struct disco_pmap_iter {
 	struct disco_vm *vm;
 	uint64_t gfn;
 	uint64_t last;
+	unsigned int view;
 	bool started;
 	bool done;
 	struct disco_pmap_entry entries[BATCH];
@@ -49,6 +51,11 @@ PUBLIC int disco_pmap_new(struct disco_vm *vm, uint64_t first, uint64_t last,
 	return 0;
 }
 
+PUBLIC void disco_pmap_set_view(struct disco_pmap_iter *iter, unsigned int view)
+{
+	iter->view = view;
+}
+
 PUBLIC int disco_pmap_next(struct disco_pmap_iter *iter,
 			   struct disco_pmap_batch *batch)
 {
@@ -60,6 +67,7 @@ PUBLIC int disco_pmap_next(struct disco_pmap_iter *iter,
 		.nr = left < BATCH ? left + 1 : BATCH,
 		.gfn = iter->gfn,
 		.entries = (uintptr_t)iter->entries,
+		.view = iter->view,
 	};
 	int ret;
 

@@ -110,6 +110,12 @@ enum {
 #define DISCO_FEATURE_MOVE (1ULL << 5)
 
 /**
+ * DISCO_FEATURE_REPLICATE - DISCO_MOVE knows replicas, DISCO_PMAP knows views, and
+ * there is the mount option replicas=
+ */
+#define DISCO_FEATURE_REPLICATE (1ULL << 6)
+
+/**
  * struct disco_query - ioctl(DISCO_QUERY)
  * @size: sizeof(struct disco_query)
  * @flags: must be 0
@@ -151,9 +157,10 @@ struct disco_query {
  * @out_shared: bytes in pages mapped copy-on-write, whole pages counted for
  *	each VM that has them
  * @out_machine: bytes of machine memory when each shared page is divided among
- *	its users; 0 unless asked for
+ *	its users, and replicas as well; 0 unless asked for
  * @out_metadata: bytes of the module's own tables for this VM, without its share
  *	of the lists of users unless @out_machine is asked for
+ * @out_replicas: those bytes of @out_machine that are replicas
  *
  * The memory of one VM. The numbers are a snapshot: they add up exactly only
  * while nothing touches the VM.
@@ -170,6 +177,7 @@ struct disco_vm_stat {
 	__aligned_u64 out_shared;
 	__aligned_u64 out_machine;
 	__aligned_u64 out_metadata;
+	__aligned_u64 out_replicas;
 };
 
 #define DISCO_VM_STAT _IO(DISCO_TYPE, DISCO_CMD_VM_STAT)
@@ -182,12 +190,16 @@ struct disco_vm_stat {
  * @DISCO_PAGE_PRIVATE: a machine page of its own
  * @DISCO_PAGE_SHARED: a machine page mapped copy-on-write; stays so until this
  *	VM writes to it, even if its other users are gone
+ * @DISCO_PAGE_REPLICATED: a shared page that has copies on other nodes, which are
+ *	mapped there in its place; stays so until its last user writes to it, or
+ *	DISCO_MOVE_COLLAPSE
  */
 enum disco_page_state {
 	DISCO_PAGE_HOLE = 0,
 	DISCO_PAGE_ZERO = 1,
 	DISCO_PAGE_PRIVATE = 2,
 	DISCO_PAGE_SHARED = 3,
+	DISCO_PAGE_REPLICATED = 4,
 };
 
 /** DISCO_NO_NODE - value of @node where there is no machine page */
@@ -217,12 +229,15 @@ struct disco_pmap_entry {
  * @gfn: first guest frame number
  * @entries: address of struct disco_pmap_entry[@nr]
  * @out_nr: entries written; less than @nr at the end of the VM
- * @__reserved: must be 0
+ * @view: as in DISCO_VIEW_SHIFT: of a replicated page, @pfn and @node are those of
+ *	the copy that a fault in this view finds. 0, the home view: of the page
+ *	itself, the master
  *
  * Physical to machine: what is behind each page of a range. Entry i is about
  * guest frame @gfn + i.
  *
- * Errors: EINVAL if @nr is 0; EOVERFLOW if @gfn + @nr overflows; ENXIO if @gfn
+ * Errors: EINVAL if @nr is 0, or @view that of a node that the machine cannot
+ * have; EOVERFLOW if @gfn + @nr overflows; ENXIO if @gfn
  * is past the end of the VM; EMEDIUMTYPE as for DISCO_VM_STAT.
  */
 struct disco_pmap {
@@ -233,7 +248,7 @@ struct disco_pmap {
 	__aligned_u64 gfn;
 	__aligned_u64 entries;
 	__u32 out_nr;
-	__u32 __reserved;
+	__u32 view;
 };
 
 #define DISCO_PMAP _IO(DISCO_TYPE, DISCO_CMD_PMAP)
@@ -254,7 +269,7 @@ struct disco_memmap_user {
  * struct disco_memmap - ioctl(DISCO_MEMMAP)
  * @size: sizeof(struct disco_memmap)
  * @flags: must be 0
- * @pfn: machine frame number
+ * @pfn: machine frame number; a replica has the users of its master
  * @users: address of struct disco_memmap_user[@nr]; ignored if @nr is 0
  * @nr: how many users the buffer has room for; 0 only counts
  * @out_nr: users written
@@ -290,6 +305,8 @@ struct disco_memmap {
  * @DISCO_CHECK_VM_COUNT: a VM's page counters differ from its slots
  * @DISCO_CHECK_MOUNT_COUNT: a mount's page counter differs from the pages that
  *	its VMs have
+ * @DISCO_CHECK_REPLICA: a replica differs from its master, is on a node that has
+ *	another copy, or belongs to a page that may be written to
  */
 enum disco_violation {
 	DISCO_CHECK_OK = 0,
@@ -299,6 +316,7 @@ enum disco_violation {
 	DISCO_CHECK_REFS = 4,
 	DISCO_CHECK_VM_COUNT = 5,
 	DISCO_CHECK_MOUNT_COUNT = 6,
+	DISCO_CHECK_REPLICA = 7,
 };
 
 /**
@@ -662,22 +680,29 @@ struct disco_merge {
 
 /**
  * enum disco_move_operation - what DISCO_MOVE does
- * @DISCO_MOVE_MIGRATE: puts each page on the node that its entry names
+ * @DISCO_MOVE_MIGRATE: puts each page on the node that its entry names. A page
+ *	that has replicas loses them
+ * @DISCO_MOVE_REPLICATE: gives each page a copy on the node that its entry names
+ * @DISCO_MOVE_COLLAPSE: drops the copy on the node that each entry names, or for
+ *	DISCO_NO_NODE all copies but the page itself
  */
 enum disco_move_operation {
 	DISCO_MOVE_MIGRATE = 1,
+	DISCO_MOVE_REPLICATE = 2,
+	DISCO_MOVE_COLLAPSE = 3,
 };
 
 /**
  * struct disco_move_entry - one page in the list of DISCO_MOVE
  * @gfn: guest frame number
  * @node: NUMA node
- * @out_result: 0 if the page was moved, or else a negative errno
+ * @out_result: 0 if it was done, or else a negative errno
  *
- * Why a page was not moved:
+ * Why it was not:
  *
- *  - EEXIST: it is on @node already
- *  - ENOENT: there is no machine page: a hole
+ *  - EEXIST: the page, or for DISCO_MOVE_REPLICATE a copy of it, is on @node
+ *    already
+ *  - ENOENT: there is no machine page: a hole; or no copy to drop
  *  - ENXIO: @gfn is past the end of the VM
  *  - EINVAL: there is no such node, or it has no memory
  *  - EACCES: the caller's cpuset does not have the node
@@ -685,8 +710,8 @@ enum disco_move_operation {
  *    just changed it
  *  - ENOMEM: the node, or the memory cgroup that pays for the page, has no
  *    memory left
- *  - ENOSPC: the page is shared, and the mount's size= has no room for the
- *    second one that there is meanwhile
+ *  - ENOSPC: the mount's size= or replicas= has no room for the copy; or the page
+ *    is shared, and size= has none for the second one that there is meanwhile
  *  - EPERM: the page is shared with another VM, and the caller has no
  *    CAP_SYS_NICE
  */
@@ -718,9 +743,20 @@ struct disco_move_entry {
  * A shared page is moved for all its users, the buffer cache included. It stays
  * shared, and there are two of it until the last user has got the new one.
  *
- * A page goes on being paid for by the memory cgroup that paid for it, whoever
- * asks for the move. That a node is out of memory is counted (refused_node_full),
- * as is a page in use (refused_pinned).
+ * A replica is for reading: it is mapped, read-only, in the view of its node, and in
+ * the home view if a CPU of its node is the first to read there. What a view has
+ * mapped already is unmapped, to find it. A private page becomes shared for that.
+ * All that share a page share its replicas. A write to the page, by a VM or the
+ * kernel, gives that VM a page of its own as always; if it was the last one that had
+ * the page, the page stays and its replicas go. No view sees the old contents
+ * when another one sees the new. Replicas are memory of the mount: they count for
+ * size= and are limited by replicas=.
+ *
+ * A page goes on being paid for by the memory cgroup that paid for it, which also
+ * pays for its replicas, whoever asks for them. That a node is out of memory is
+ * counted (refused_node_full),
+ * as is a page in use (refused_pinned), and a replica beyond the mount's limit
+ * (refused_replicas).
  *
  * What was moved before an error stays moved.
  *

@@ -23,7 +23,7 @@ ctl move a 0
 ok $((status != 0)) "all of a machine goes to a node"
 ctl -j numa
 is "$(on 0 '.vms[0]')" $((32 * page)) "and is there"
-is "$(on 0 '.vms[1]')" $((24 * page)) "as are the pages that it shares"
+jtest '.vms[1].nodes[0].shared >= '$((24 * page)) "as are the pages that it shares"
 jtest '.vms[0].path == "a" and .vms[0].nodes[0].private == '$((8 * page))' and .vms[0].nodes[0].shared == '$((24 * page)) "private and shared apart"
 ctl -j move a 1 4-39
 jtest '.pages == 36 and .moved == 28 and .hole == 8 and .there == 0 and .pinned == 0' "a range goes, but not its holes"

@@ -31,7 +31,7 @@ static int refuse(int err)
 	return -1;
 }
 
-static struct disco_pmap_entry entry_of(uint64_t gfn)
+static struct disco_pmap_entry entry_of(uint64_t gfn, unsigned int view)
 {
 	unsigned int state = fake.mixed ? gfn / 4 % 4 : DISCO_PAGE_PRIVATE;
 
@@ -39,6 +39,14 @@ static struct disco_pmap_entry entry_of(uint64_t gfn)
 		return (struct disco_pmap_entry) {
 			.node = DISCO_NO_NODE,
 			.state = state,
+		};
+	/* The first of each four shared pages has a copy on node 3. */
+	if (fake.replicated && state == DISCO_PAGE_SHARED && !(gfn % 4))
+		return (struct disco_pmap_entry) {
+			.pfn = view == 4 ? 5000 + gfn : 1000 + gfn,
+			.users = 5,
+			.node = view == 4 ? 3 : 2,
+			.state = DISCO_PAGE_REPLICATED,
 		};
 	return (struct disco_pmap_entry) {
 		.pfn = 1000 + gfn,
@@ -63,7 +71,7 @@ static int do_pmap(struct disco_pmap *req)
 	struct disco_pmap_entry *entries = (void *)(uintptr_t)req->entries;
 	uint64_t pages;
 
-	if (!req->nr)
+	if (!req->nr || req->view > 4)
 		return refuse(EINVAL);
 	if (req->gfn + req->nr < req->gfn)
 		return refuse(EOVERFLOW);
@@ -75,7 +83,8 @@ static int do_pmap(struct disco_pmap *req)
 		return refuse(ENXIO);
 	for (req->out_nr = 0; req->out_nr < req->nr &&
 	     req->gfn + req->out_nr < pages; req->out_nr++)
-		entries[req->out_nr] = entry_of(req->gfn + req->out_nr);
+		entries[req->out_nr] = entry_of(req->gfn + req->out_nr,
+						  req->view);
 	return 0;
 }
 
@@ -113,6 +122,7 @@ static int do_vm_stat(struct disco_vm_stat *req)
 		req->out_private = fake.pages / 4 * 4096;
 		req->out_shared = fake.pages / 4 * 4096;
 		req->out_machine = req->out_private + req->out_shared / 5;
+		req->out_replicas = fake.replicated ? 4096 : 0;
 		req->out_metadata = 8 * fake.pages;
 	}
 	return 0;
@@ -208,14 +218,20 @@ static int do_move(struct disco_move *req)
 
 	if (fcntl(req->vm_fd, F_GETFL) % 4 != O_RDWR)
 		return refuse(EBADF);
-	if (!req->nr || req->operation != DISCO_MOVE_MIGRATE)
+	if (!req->nr || req->operation < DISCO_MOVE_MIGRATE ||
+	    req->operation > DISCO_MOVE_COLLAPSE)
 		return refuse(EINVAL);
+	fake.operation = req->operation;
 	fake.moves++;
 	req->out_moved = 0;
 	for (req->out_nr = 0; req->out_nr < req->nr; req->out_nr++) {
 		struct disco_move_entry *entry = &entries[req->out_nr];
 
-		if (entry->node > 3)
+		if (req->operation == DISCO_MOVE_COLLAPSE &&
+		    (entry->node <= 3 || entry->node == DISCO_NO_NODE) &&
+		    entry->gfn < fake.pages)
+			entry->out_result = entry->gfn % 2 ? -ENOENT : 0;
+		else if (entry->node > 3)
 			entry->out_result = entry->node == 4 ? -EACCES : -EINVAL;
 		else if (entry->gfn >= fake.pages)
 			entry->out_result = -ENXIO;

@@ -23,6 +23,8 @@
  * @drops: how often the cache of a file was dropped
  * @merges: how many DISCO_MERGE there were
  * @moves: how many DISCO_MOVE there were
+ * @operation: that of the last one
+ * @replicated: of what is shared, every fourth page has a copy
  * @mixed: page 4n to 4n+3 are in state n modulo 4, not all private
  * @sized: a VM has as many pages as its file, not @pages; none are shared
  * @node: node of private pages
@@ -42,6 +44,8 @@ struct fake {
 	unsigned int drops;
 	unsigned int merges;
 	unsigned int moves;
+	unsigned int operation;
+	int replicated;
 	int mixed;
 	int sized;
 	unsigned int node;

@@ -144,11 +144,11 @@ static void list_is_a_table(void **state)
 	assert_int_equal(run(&json, cmd_vm, "list", NULL, NULL), EXIT_OK);
 	assert_string_equal(output,
 		"{\"vms\":[{\"path\":\"a\",\"id\":7,\"virtual\":4194304,\"private\":1048576,"
-		"\"shared\":1048576,\"machine\":1258291,\"metadata\":8192},"
+		"\"shared\":1048576,\"machine\":1258291,\"metadata\":8192,\"replicas\":0},"
 		"{\"path\":\"f/\\u001bb\",\"id\":7,\"virtual\":4194304,\"private\":1048576,"
-		"\"shared\":1048576,\"machine\":1258291,\"metadata\":8192}],"
+		"\"shared\":1048576,\"machine\":1258291,\"metadata\":8192,\"replicas\":0}],"
 		"\"totals\":{\"virtual\":8388608,\"private\":2097152,\"shared\":2097152,"
-		"\"machine\":2516582,\"metadata\":16384},\"unreadable\":0}\n");
+		"\"machine\":2516582,\"metadata\":16384,\"replicas\":0},\"unreadable\":0}\n");
 }
 
 /* One machine: states, nodes and users, each adding up to its pages. */
@@ -170,7 +170,8 @@ static void show_adds_up(void **state)
 		"  hole                    8\n"
 		"  zero                    8\n"
 		"  private                 8\n"
-		"  shared                  8\n\n"
+		"  shared                  8\n"
+		"  replicated              0\n\n"
 		"  NODE                PAGES\n"
 		"  0                       8\n"
 		"  1                       0\n"
@@ -180,7 +181,7 @@ static void show_adds_up(void **state)
 		"  5-8                     8\n");
 	assert_int_equal(run(&json, cmd_vm, "show", "a", NULL), EXIT_OK);
 	assert_non_null(strstr(output,
-		"\"states\":{\"hole\":8,\"zero\":8,\"private\":8,\"shared\":8},"
+		"\"states\":{\"hole\":8,\"zero\":8,\"private\":8,\"shared\":8,\"replicated\":0},"
 		"\"nodes\":[{\"node\":0,\"pages\":8},{\"node\":1,\"pages\":0},{\"node\":2,\"pages\":8}],"
 		"\"users\":[{\"min\":1,\"max\":1,\"pages\":8},{\"min\":5,\"max\":8,\"pages\":8}]}\n"));
 }
@@ -289,15 +290,15 @@ static void pages_are_runs(void **state)
 	(void)state;
 	assert_int_equal(run(&text, cmd_page, "a", "6-0xc", NULL), EXIT_OK);
 	assert_string_equal(output,
-		"GFN                          PAGES STATE     NODE  USERS  FRAME\n"
-		"0x6-0x7                          2 zero         -      -  -\n"
-		"0x8-0xb                          4 private      0      1  0x3f0-0x3f3\n"
-		"0xc                              1 shared       2      5  0x3f4\n");
+		"GFN                          PAGES STATE       NODE  USERS  FRAME\n"
+		"0x6-0x7                          2 zero           -      -  -\n"
+		"0x8-0xb                          4 private        0      1  0x3f0-0x3f3\n"
+		"0xc                              1 shared         2      5  0x3f4\n");
 	assert_int_equal(run(&all, cmd_page, "a", "7-8", NULL), EXIT_OK);
 	assert_string_equal(output,
-		"GFN                          PAGES STATE     NODE  USERS  FRAME\n"
-		"0x7                              1 zero         -      -  -\n"
-		"0x8                              1 private      0      1  0x3f0\n");
+		"GFN                          PAGES STATE       NODE  USERS  FRAME\n"
+		"0x7                              1 zero           -      -  -\n"
+		"0x8                              1 private        0      1  0x3f0\n");
 	assert_int_equal(run(&json, cmd_page, "a", "7-12", NULL), EXIT_OK);
 	assert_string_equal(output,
 		"{\"vm\":\"a\",\"page_size\":4096,\"runs\":["

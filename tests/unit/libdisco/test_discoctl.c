@@ -305,7 +305,7 @@ static void summary_adds_up(void **state)
 		{ 2, 1, 3, DISCO_PAGE_PRIVATE },
 		{ 3, 4, 3, DISCO_PAGE_SHARED },
 	};
-	static const struct disco_pmap_entry strange = { 0, 0, 0, 4 };
+	static const struct disco_pmap_entry strange = { 0, 0, 0, 5 };
 	struct summary sum = { 0 };
 
 	(void)state;

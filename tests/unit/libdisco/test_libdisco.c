@@ -731,15 +731,17 @@ static void numbers_have_words(void **state)
 	(void)state;
 	assert_string_equal(disco_page_state_name(DISCO_PAGE_HOLE), "hole");
 	assert_string_equal(disco_page_state_name(DISCO_PAGE_SHARED), "shared");
-	assert_string_equal(disco_page_state_name(4), "unknown");
+	assert_string_equal(disco_page_state_name(DISCO_PAGE_REPLICATED),
+			    "replicated");
+	assert_string_equal(disco_page_state_name(5), "unknown");
 	assert_string_equal(disco_disk_state_name(DISCO_DISK_OK), "ok");
 	assert_string_equal(disco_disk_state_name(DISCO_DISK_CHANGED), "changed");
 	assert_string_equal(disco_disk_state_name(2), "unknown");
-	for (unsigned i = 0; i <= DISCO_CHECK_MOUNT_COUNT; i++) {
+	for (unsigned i = 0; i <= DISCO_CHECK_REPLICA; i++) {
 		assert_string_not_equal(disco_violation_name(i), "unknown");
 		assert_non_null(disco_violation_text(i));
 	}
-	assert_string_equal(disco_violation_name(7), "unknown");
+	assert_string_equal(disco_violation_name(8), "unknown");
 	assert_string_equal(disco_version(), DISCO_VERSION);
 }
 

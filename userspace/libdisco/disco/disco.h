@@ -270,7 +270,7 @@ int disco_merge(struct disco_vm *vm, struct disco_vm *other,
 		struct disco_merge *merge);
 
 /**
- * disco_move - put pages of a VM on other NUMA nodes
+ * disco_move - put pages of a VM, or copies of them, on other NUMA nodes
  * @vm: the VM, opened by disco_vm_open_writable()
  * @move: size, operation, entries and nr set by the caller, vm_fd ignored;
  *	filled, as are the results of its entries
@@ -324,6 +324,16 @@ struct disco_pmap_batch {
  */
 int disco_pmap_new(struct disco_vm *vm, uint64_t first, uint64_t last,
 		   struct disco_pmap_iter **out);
+
+/**
+ * disco_pmap_set_view - look at replicated pages as a view sees them
+ * @iter: the iterator, before its first batch
+ * @view: the view, as in DISCO_VIEW_SHIFT; 0 for the pages themselves, which is
+ *	what is seen without this call
+ *
+ * A module without DISCO_FEATURE_REPLICATE has no such pages, and refuses views.
+ */
+void disco_pmap_set_view(struct disco_pmap_iter *iter, unsigned int view);
 
 /**
  * disco_pmap_next - get the next pages
