@@ -90,7 +90,7 @@ _discoctl()
 	case "${#commands[@]} ${commands[*]}" in
 	"0 ")
 		mapfile -t COMPREPLY < <(compgen -W 'vm vcpu disk page merge numa
-			move clone top stat check version help' -- "$cur")
+			move replicate collapse clone top stat check version help' -- "$cur")
 		;;
 	"1 vm")
 		mapfile -t COMPREPLY < <(compgen -W 'list show help' -- "$cur")
@@ -102,7 +102,7 @@ _discoctl()
 		mapfile -t COMPREPLY < <(compgen -W 'add list show drop-cache
 			remove help' -- "$cur")
 		;;
-	"1 page" | "1 merge" | "1 numa" | "1 move")
+	"1 page" | "1 merge" | "1 numa" | "1 move" | "1 replicate" | "1 collapse")
 		mapfile -t COMPREPLY < <(compgen -W 'help' -- "$cur")
 		_discoctl_names ram
 		;;
@@ -118,6 +118,9 @@ _discoctl()
 		;;
 	"2 disk show" | "2 disk drop-cache" | "2 disk remove")
 		_discoctl_names disk
+		;;
+	"2 collapse "*)
+		mapfile -t COMPREPLY < <(compgen -W 'all' -- "$cur")
 		;;
 	"3 disk add "*)
 		_filedir

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * discoctl: look at the memory of virtual machines under Disco, once or live,
- * manage disks, merge and move pages, clone machines.
+ * manage disks, merge, move and replicate pages, clone machines.
  *
  * Each command is in a file of its own, with its help. A command collects its
  * whole answer before it prints JSON, so that what is printed is one object:
@@ -21,7 +21,7 @@ static const char help[] =
 	"Usage: discoctl [OPTIONS] COMMAND ...\n"
 	"\n"
 	"Shows what the Disco kernel module knows about virtual machines, manages the\n"
-	"disks that they share, merges and moves pages, and clones machines.\n"
+	"disks that they share, merges, moves and replicates pages, and clones machines.\n"
 	"\n"
 	"Commands (any unambiguous beginning will do):\n"
 	"  vm list                    memory of all virtual machines\n"
@@ -40,6 +40,8 @@ static const char help[] =
 	"  numa [NAME...]             memory by machine and NUMA node\n"
 	"  numa --plot FILE           locality and moves over time, from a log\n"
 	"  move NAME NODE [GFN[-GFN]] put pages of a machine on a node\n"
+	"  replicate NAME NODE [GFN[-GFN]] put copies of them there, for reading\n"
+	"  collapse NAME NODE [GFN[-GFN]] drop the copies\n"
 	"  clone DOMAIN NAME          start copies of a paused libvirt domain\n"
 	"  top                        memory, sharing, moves and locality, live\n"
 	"  stat                       counters of the module\n"
@@ -80,6 +82,8 @@ static const struct command commands[] = {
 	{ "merge", cmd_merge },
 	{ "numa", cmd_numa },
 	{ "move", cmd_move },
+	{ "replicate", cmd_replicate },
+	{ "collapse", cmd_collapse },
 	{ "clone", cmd_clone },
 	{ "top", cmd_top },
 	{ "stat", cmd_stat },

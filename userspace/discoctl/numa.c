@@ -16,9 +16,11 @@ static const char help[] =
 	"       discoctl numa help\n"
 	"\n"
 	"Machine memory by machine and NUMA node: private and shared pages, the shared\n"
-	"ones whole for each machine that has them. Without NAMEs, all machines that\n"
-	"you may read. NAME is the path of the machine's file relative to ram/. All\n"
-	"pages are looked at, which takes a second for some 10 GiB.\n"
+	"ones and their copies whole for each machine that has them. If there are copies\n"
+	"(discoctl replicate), MASTERS are the pages that have some, and REPLICAS the\n"
+	"copies. Without NAMEs, all machines that you may read. NAME is the path of the\n"
+	"machine's file relative to ram/. All pages are looked at, which takes a second\n"
+	"for some 10 GiB, and once for each node if there are copies.\n"
 	"\n"
 	"With --plot, a picture (SVG) of locality and moves over time, for all machines\n"
 	"together and for those named, or those that moved most. LOG is what\n"
@@ -26,15 +28,21 @@ static const char help[] =
 
 #define COLUMN_WIDTH 15
 
-/* Pages of one machine on one node. */
+/*
+ * Pages of one machine on one node. Masters are shared pages that have replicas,
+ * and among these.
+ */
 struct cell {
 	uint64_t private;
 	uint64_t shared;
+	uint64_t masters;
+	uint64_t replicas;
 };
 
 struct row {
 	char *name;
 	struct cell *cell;
+	bool replicated;
 };
 
 /**
@@ -95,10 +103,15 @@ static int add_page(struct matrix *matrix, size_t row,
 	if (grow(matrix, entry->node))
 		return ctl_error(matrix->ctl, "not enough memory");
 	cell = &matrix->row[row].cell[entry->node];
-	if (entry->state == DISCO_PAGE_SHARED)
-		cell->shared++;
-	else
+	if (entry->state == DISCO_PAGE_PRIVATE) {
 		cell->private++;
+		return EXIT_OK;
+	}
+	cell->shared++;
+	if (entry->state == DISCO_PAGE_REPLICATED) {
+		cell->masters++;
+		matrix->row[row].replicated = true;
+	}
 	return EXIT_OK;
 }
 
@@ -118,6 +131,49 @@ static int add_pages(struct matrix *matrix, size_t row, struct disco_vm *vm)
 			ret = add_page(matrix, row, &batch.entries[i]);
 	}
 	disco_pmap_free(iter);
+	return ret;
+}
+
+/*
+ * A view finds a replica or a master on its node, of which the masters are known:
+ * the rest are replicas. @more is false for the view of no node.
+ */
+static int add_view(struct matrix *matrix, size_t row, struct disco_vm *vm,
+		    size_t node, bool *more)
+{
+	struct disco_pmap_batch batch;
+	struct disco_pmap_iter *iter;
+	uint64_t nr = 0;
+	int ret;
+
+	if (disco_pmap_new(vm, 0, UINT64_MAX, &iter))
+		return ctl_disco_error(matrix->ctl);
+	disco_pmap_set_view(iter, 1 + node);
+	while ((ret = disco_pmap_next(iter, &batch)) > 0)
+		for (size_t i = 0; i < batch.nr; i++)
+			nr += batch.entries[i].state == DISCO_PAGE_REPLICATED &&
+			      batch.entries[i].node == node;
+	disco_pmap_free(iter);
+	*more = ret != -EINVAL;
+	if (ret && *more)
+		return ctl_disco_error(matrix->ctl);
+	if (!nr)
+		return EXIT_OK;
+	if (grow(matrix, node))
+		return ctl_error(matrix->ctl, "not enough memory");
+	if (nr > matrix->row[row].cell[node].masters)
+		matrix->row[row].cell[node].replicas =
+			nr - matrix->row[row].cell[node].masters;
+	return EXIT_OK;
+}
+
+static int add_replicas(struct matrix *matrix, size_t row, struct disco_vm *vm)
+{
+	bool more = matrix->row[row].replicated;
+	int ret = EXIT_OK;
+
+	for (size_t node = 0; more && !ret; node++)
+		ret = add_view(matrix, row, vm, node, &more);
 	return ret;
 }
 
@@ -142,6 +198,8 @@ static int add_machine(struct matrix *matrix, const char *name, bool lenient)
 		ret = ctl_error(matrix->ctl, "not enough memory");
 	else
 		ret = add_pages(matrix, matrix->nr - 1, vm);
+	if (!ret)
+		ret = add_replicas(matrix, matrix->nr - 1, vm);
 	disco_vm_close(vm);
 	return ret;
 }
@@ -153,19 +211,43 @@ static struct cell sum_of(const struct matrix *matrix, size_t node)
 	for (size_t i = 0; i < matrix->nr; i++) {
 		sum.private += matrix->row[i].cell[node].private;
 		sum.shared += matrix->row[i].cell[node].shared;
+		sum.masters += matrix->row[i].cell[node].masters;
+		sum.replicas += matrix->row[i].cell[node].replicas;
 	}
 	return sum;
 }
 
 static void print_cell(const struct matrix *matrix, const struct cell *cell)
 {
-	print_mib((cell->private + cell->shared) * matrix->page_size,
-		  COLUMN_WIDTH);
+	print_mib((cell->private + cell->shared + cell->replicas) *
+		  matrix->page_size, COLUMN_WIDTH);
+}
+
+static void print_replicas(const struct matrix *matrix, int width)
+{
+	print_padded("MASTERS", width);
+	for (size_t node = 0; node < matrix->nodes; node++)
+		print_mib(sum_of(matrix, node).masters * matrix->page_size,
+			  COLUMN_WIDTH);
+	putchar('\n');
+	print_padded("REPLICAS", width);
+	for (size_t node = 0; node < matrix->nodes; node++)
+		print_mib(sum_of(matrix, node).replicas * matrix->page_size,
+			  COLUMN_WIDTH);
+	putchar('\n');
+}
+
+static bool has_replicas(const struct matrix *matrix)
+{
+	for (size_t i = 0; i < matrix->nr; i++)
+		if (matrix->row[i].replicated)
+			return true;
+	return false;
 }
 
 static int print_matrix(const struct matrix *matrix)
 {
-	int width = strlen("TOTAL");
+	int width = strlen(has_replicas(matrix) ? "REPLICAS" : "TOTAL");
 	char title[32];
 
 	for (size_t i = 0; i < matrix->nr; i++) {
@@ -197,6 +279,8 @@ static int print_matrix(const struct matrix *matrix)
 		print_cell(matrix, &sum);
 	}
 	putchar('\n');
+	if (has_replicas(matrix))
+		print_replicas(matrix, width);
 	if (matrix->unreadable)
 		printf("%zu more that you may not read\n", matrix->unreadable);
 	return EXIT_OK;
@@ -210,6 +294,8 @@ static struct json_object *cell_json(const struct matrix *matrix, size_t node,
 	json_add_u64(obj, "node", node);
 	json_add_u64(obj, "private", cell.private * matrix->page_size);
 	json_add_u64(obj, "shared", cell.shared * matrix->page_size);
+	json_add_u64(obj, "masters", cell.masters * matrix->page_size);
+	json_add_u64(obj, "replicas", cell.replicas * matrix->page_size);
 	return obj;
 }
 

@@ -106,6 +106,13 @@ fails 'move: the NODE is missing' move a
 fails '"one" is no number of a node' move a one
 fails 'unexpected "4"' move a 1 2 4
 fails '/: no disco file system is mounted there' -m / move a 1
+fails 'replicate: the NAME of a machine is missing' replicate
+fails 'replicate: the NODE is missing' rep a
+fails '"all" is no number of a node, such as 1' replicate a all
+fails 'collapse: the NODE is missing' collapse a
+fails '"one" is no number of a node, such as 1, nor all' col a one
+fails 'unexpected "4"' collapse a all 2 4
+fails '/: no disco file system is mounted there' -m / collapse a all
 fails 'name of a DOMAIN and a NAME for its copy are missing' clone
 fails 'a NAME for the copy is missing' clone a
 fails 'unexpected "c"' clone a b c
@@ -169,6 +176,8 @@ works 'Usage: discoctl disk' d h
 works 'Usage: discoctl merge' mer help
 works 'Usage: discoctl numa' n help
 works 'Usage: discoctl move' mov help
+works 'Usage: discoctl replicate' rep help
+works 'Usage: discoctl collapse' collapse help
 works 'Usage: discoctl clone' clone help
 works 'Usage: discoctl top' to help
 works 'libdisco' ver

@@ -527,12 +527,12 @@ static void memory_is_a_matrix(void **state)
 	assert_int_equal(run(&json, cmd_numa, "a", NULL, NULL), EXIT_OK);
 	assert_string_equal(output,
 		"{\"vms\":[{\"path\":\"a\",\"nodes\":["
-		"{\"node\":0,\"private\":32768,\"shared\":0},"
-		"{\"node\":1,\"private\":0,\"shared\":0},"
-		"{\"node\":2,\"private\":0,\"shared\":32768}]}],"
-		"\"totals\":[{\"node\":0,\"private\":32768,\"shared\":0},"
-		"{\"node\":1,\"private\":0,\"shared\":0},"
-		"{\"node\":2,\"private\":0,\"shared\":32768}],"
+		"{\"node\":0,\"private\":32768,\"shared\":0,\"masters\":0,\"replicas\":0},"
+		"{\"node\":1,\"private\":0,\"shared\":0,\"masters\":0,\"replicas\":0},"
+		"{\"node\":2,\"private\":0,\"shared\":32768,\"masters\":0,\"replicas\":0}]}],"
+		"\"totals\":[{\"node\":0,\"private\":32768,\"shared\":0,\"masters\":0,\"replicas\":0},"
+		"{\"node\":1,\"private\":0,\"shared\":0,\"masters\":0,\"replicas\":0},"
+		"{\"node\":2,\"private\":0,\"shared\":32768,\"masters\":0,\"replicas\":0}],"
 		"\"unreadable\":0}\n");
 	assert_int_equal(run(&json, cmd_numa, NULL, NULL, NULL), EXIT_OK);
 	assert_non_null(strstr(output, "{\"path\":\"long-name\","));
@@ -540,6 +540,34 @@ static void memory_is_a_matrix(void **state)
 	assert_non_null(strstr(output, "no VM none in "));
 	fake.error = EACCES;
 	assert_int_equal(run(&json, cmd_numa, "a", NULL, NULL), EXIT_ERROR);
+}
+
+/* Masters are where their pages are, and replicas are counted besides. */
+static void replicas_are_shown(void **state)
+{
+	struct ctl text = { 0 };
+	struct ctl json = { .json = true };
+
+	(void)state;
+	fake.replicated = 1;
+	assert_int_equal(run(&text, cmd_numa, "a", NULL, NULL), EXIT_OK);
+	assert_string_equal(output,
+		"VM               NODE 0         NODE 1         NODE 2         NODE 3\n"
+		"a              0.03 MiB       0.00 MiB       0.03 MiB       0.01 MiB\n"
+		"TOTAL          0.03 MiB       0.00 MiB       0.03 MiB       0.01 MiB\n"
+		"MASTERS        0.00 MiB       0.00 MiB       0.01 MiB       0.00 MiB\n"
+		"REPLICAS       0.00 MiB       0.00 MiB       0.00 MiB       0.01 MiB\n");
+	assert_int_equal(run(&json, cmd_numa, "a", NULL, NULL), EXIT_OK);
+	assert_non_null(strstr(output,
+		"{\"node\":2,\"private\":0,\"shared\":32768,\"masters\":8192,\"replicas\":0},"
+		"{\"node\":3,\"private\":0,\"shared\":0,\"masters\":0,\"replicas\":8192}]}]"));
+	assert_int_equal(run(&text, cmd_vm, "show", "a", NULL), EXIT_OK);
+	assert_non_null(strstr(output, "  REPLICAS         0.00 MiB\n"));
+	assert_non_null(strstr(output, "  replicated              2\n"));
+	assert_int_equal(run(&json, cmd_vm, "show", "a", NULL), EXIT_OK);
+	assert_non_null(strstr(output, "\"replicas\":4096,"));
+	assert_int_equal(run(&text, cmd_page, "a", "12-13", NULL), EXIT_OK);
+	assert_non_null(strstr(output, " 1 replicated     2      5  0x3f4\n"));
 }
 
 /* What became of pages is counted; what cannot be done is an error. */
@@ -596,6 +624,48 @@ static void moves_are_counted(void **state)
 	assert_int_equal(run(&json, cmd_move, "a", "1", NULL), EXIT_ERROR);
 }
 
+static void copies_are_counted(void **state)
+{
+	struct ctl text = { 0 };
+	struct ctl json = { .json = true };
+
+	(void)state;
+	assert_int_equal(run(&text, cmd_replicate, "a", "2", "0-9"), EXIT_OK);
+	assert_int_equal(fake.operation, DISCO_MOVE_REPLICATE);
+	assert_string_equal(output,
+		"10 pages of VM a, copies to node 2\n"
+		"  copied              2\n"
+		"  there               2\n"
+		"  none                2\n"
+		"  pinned              1\n"
+		"  full                1\n"
+		"  limit               1\n"
+		"  denied              1\n");
+	assert_int_equal(run(&json, cmd_replicate, "a", "all", NULL),
+			 EXIT_ERROR);
+	assert_non_null(strstr(output, "is no number of a node, such as 1\""));
+	assert_int_equal(run(&json, cmd_replicate, "a", "65535", NULL),
+			 EXIT_ERROR);
+	assert_int_equal(run(&text, cmd_collapse, "a", "all", "0-2"), EXIT_OK);
+	assert_int_equal(fake.operation, DISCO_MOVE_COLLAPSE);
+	assert_string_equal(output,
+		"3 pages of VM a, copies on all nodes\n"
+		"  dropped             2\n"
+		"  none                1\n");
+	assert_int_equal(run(&json, cmd_collapse, "a", "3", NULL), EXIT_OK);
+	assert_string_equal(output,
+		"{\"vm\":\"a\",\"node\":3,\"pages\":32,\"dropped\":16,"
+		"\"none\":16,\"denied\":0}\n");
+	assert_int_equal(run(&json, cmd_collapse, "a", "all", NULL), EXIT_OK);
+	assert_non_null(strstr(output, "\"node\":null,"));
+	assert_int_equal(run(&json, cmd_collapse, "a", "any", NULL),
+			 EXIT_ERROR);
+	assert_non_null(strstr(output, "such as 1, nor all"));
+	/* The number that stands for all is nobody's node. */
+	assert_int_equal(run(&json, cmd_collapse, "a", "65535", NULL),
+			 EXIT_ERROR);
+}
+
 /* Counters are grouped by what their names tell; new ones show up. */
 static void counters_are_grouped(void **state)
 {
@@ -635,7 +705,9 @@ int main(void)
 		TEST(disks_come_and_go),
 		TEST(merges_are_added_up),
 		TEST(memory_is_a_matrix),
+		TEST(replicas_are_shown),
 		TEST(moves_are_counted),
+		TEST(copies_are_counted),
 		TEST(counters_are_grouped),
 	};
 
