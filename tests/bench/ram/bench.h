@@ -153,6 +153,10 @@ const char *choose_copy(void);
 double time_copy(const struct ram *from, struct ram *to);
 double time_cp(const struct ram *from, struct ram *to);
 
+/* move.c */
+double move_by_disco(const struct ram *ram, uint32_t operation, int node,
+		     size_t at, unsigned int nr);
+
 /* report.c */
 
 /**
@@ -191,6 +195,7 @@ void bench_clone(void);
 void bench_write_after_clone(void);
 void bench_disk(void);
 void bench_move(void);
+void bench_replicate(void);
 void bench_metadata(void);
 
 #endif

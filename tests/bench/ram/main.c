@@ -33,6 +33,7 @@ static const struct bench {
 	{ "cow", bench_write_after_clone, "first write to each page of a clone" },
 	{ "disk", bench_disk, "read a cached disk into the memory" },
 	{ "move", bench_move, "move the memory to another node" },
+	{ "replicate", bench_replicate, "copy the memory to another node" },
 	{ "metadata", bench_metadata, "bytes of tables per byte of memory" },
 };
 

@@ -19,18 +19,29 @@ static int to_node;
 /* A memory of disco is moved by its module, any other by the kernel. */
 static const struct ram *moved_by_disco;
 
-static double move_ours(const struct ram *ram, size_t at, unsigned int nr)
+/**
+ * move_by_disco() - DISCO_MOVE of pages that follow each other
+ * @ram: a memory of disco
+ * @operation: enum disco_move_operation
+ * @node: where to
+ * @at: offset of the first page
+ * @nr: how many, at most those of REGION_BYTES; all must succeed
+ *
+ * Return: seconds.
+ */
+double move_by_disco(const struct ram *ram, uint32_t operation, int node,
+		     size_t at, unsigned int nr)
 {
 	struct disco_move_entry entries[MAX_STEP_PAGES];
 	struct disco_move move = {
-		.size = sizeof(move), .operation = DISCO_MOVE_MIGRATE,
+		.size = sizeof(move), .operation = operation,
 		.vm_fd = ram->fd, .entries = (uintptr_t)entries, .nr = nr,
 	};
 	double began;
 
 	for (unsigned int i = 0; i < nr; i++)
 		entries[i] = (struct disco_move_entry){
-			.gfn = at / env.page_size + i, .node = to_node,
+			.gfn = at / env.page_size + i, .node = node,
 		};
 	began = seconds_now();
 	if (ioctl(env.disco_fd, DISCO_MOVE, &move))
@@ -66,8 +77,9 @@ static double step_move(const struct ram *ram, size_t at)
 {
 	unsigned int nr = REGION_BYTES / env.page_size;
 
-	return ram == moved_by_disco ? move_ours(ram, at, nr) :
-				       move_peer(ram, at, nr);
+	return ram == moved_by_disco ?
+	       move_by_disco(ram, DISCO_MOVE_MIGRATE, to_node, at, nr) :
+	       move_peer(ram, at, nr);
 }
 
 static const struct work work_move = { step_move, REGION_BYTES };
