@@ -262,7 +262,7 @@ static const struct top_vm *find_before(const struct top *top,
 	return NULL;
 }
 
-/* A page that was dropped and came back elsewhere cannot be told from a move. */
+/* A page that was dropped and came back, or merged, elsewhere looks like a move. */
 static double count_moved(const struct top_vm *vm, const struct top_vm *before)
 {
 	uint64_t moved = 0;

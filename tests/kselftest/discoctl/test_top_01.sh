@@ -4,6 +4,8 @@
 . "$(dirname "$0")/common.sh"
 
 [[ -d /sys/devices/system/node/node1 ]] || skip "this machine has one node"
+[[ $(uname -r) != *-debug ]] ||
+	skip "slow on the debug kernel, of which it asks nothing that other tests do not"
 command -v qemu-system-mips64el >/dev/null || skip "there is no QEMU"
 
 # local_is FILTER PERCENT WHAT: of the last answer, give or take rounding.
