@@ -3,31 +3,38 @@
 #
 # What the machine's memory is used for, in KiB, from /proc, /sys and discoctl.
 
-# Free pages of all zones, with those that CPUs keep for themselves.
-free_kib() {
+# What the kernel says that it has for what: names of /proc/meminfo. "free" is exact,
+# with what CPUs keep for themselves.
+memory_json() {
 	echo 1 >/proc/sys/vm/stat_refresh
-	awk '$1 == "pages" && $2 == "free" { free += $3 }
-	     $1 == "count:" { free += $2 }
-	     END { print free * 4 }' /proc/zoneinfo
+	awk 'FILENAME == "/proc/zoneinfo" {
+		if ($1 == "pages" && $2 == "free") free += $3
+		if ($1 == "count:") free += $2
+		next
+	     }
+	     { sub(/:/, "", $1); kib[$1] = $2 }
+	     END {
+		printf "{\"free\": %d, \"anonymous\": %d, \"files\": %d, \"kernel\": %d}", free * 4,
+			kib["AnonPages"], kib["Cached"] + kib["Buffers"] - kib["Shmem"],
+			kib["KReclaimable"] + kib["KernelStack"] + kib["PageTables"] + kib["Percpu"]
+	     }' /proc/zoneinfo /proc/meminfo
 }
 
-# processes_json MEM_KIB PID...: the monitors' memory. "guest" is that of the
-# guests if it is anonymous, each page divided by those who have it, as KSM's
-# have several ("guest_rss": not divided); "monitor" all other anonymous memory,
-# the page tables and stacks of kernel and user.
+# processes_json MEM_KIB PID...: the monitors' anonymous memory, each page divided by
+# those who have it, as KSM's have several. "guest" is that of the guests, if it is
+# anonymous ("guest_rss": not divided); "monitor" is the rest, which KSM merges too.
 processes_json() {
 	local mem=$1 pid
 
 	shift
 	for pid; do
-		cat "/proc/$pid/smaps" "/proc/$pid/status"
+		cat "/proc/$pid/smaps" "/proc/$pid/smaps_rollup"
 	done | awk -v mem="$mem" '
 		function mapping() {
-			if (anonymous && mergeable && size >= mem) {
+			if (mergeable && size >= mem && anonymous) {
 				guest += pss; rss_sum += rss; huge_sum += huge
-			} else
-				monitor += anonymous
-			size = pss = rss = anonymous = huge = mergeable = 0
+			}
+			size = pss = rss = anonymous = huge = 0
 		}
 		$1 == "Size:" { size = $2 }
 		$1 == "Rss:" { rss = $2 }
@@ -35,10 +42,9 @@ processes_json() {
 		$1 == "Anonymous:" { anonymous = $2 }
 		$1 == "AnonHugePages:" { huge = $2 }
 		$1 == "VmFlags:" { mergeable = / mg( |$)/; mapping() }
-		$1 == "VmPTE:" { monitor += $2 }
-		$1 == "Threads:" { monitor += 16 * $2 }
+		$1 == "Pss_Anon:" { all += $2 }
 		END { printf "{\"guest\": %d, \"guest_rss\": %d, \"huge\": %d, \"monitor\": %d}",
-			guest, rss_sum, huge_sum, monitor }'
+			guest, rss_sum, huge_sum, all - guest }'
 }
 
 # What of a file is in the page cache.

@@ -26,17 +26,23 @@ def machine($side):
 
 def total: .cache + .private + .tables;
 
-# Monitors' own memory, which is no guest's: anonymous, page tables, stacks, and
-# their overlays in the page cache. What else the kernel has for them, some MiB each,
-# stays in what free memory says, on all sides.
+# Monitors' own memory, which is no guest's.
 def monitors: .processes.monitor + .overlays;
+
+# What the kernel says it has for something else than guests, since a side began: other
+# anonymous memory, other files, tables and stacks of processes. What it has without
+# saying for what stays in, on all sides alike.
+def others($base; $cache):
+	(.memory.anonymous - $base.anonymous - .processes.guest) +
+	(.memory.files - $base.files - $cache) + (.memory.kernel - $base.kernel);
 
 def bars:
 	.sides as $sides |
-	[ $sides | keys_unsorted[] as $side | $sides[$side].results[] as $result |
-	  ($result | { guests, $side, monitors: (monitors | mib),
-		       measured: (($sides[$side].base - .free - monitors) | mib) } + machine($side)),
-	  (select($side == "disco") | $result |
+	[ $sides | keys_unsorted[] as $side | $sides[$side] | .base as $base | .results[] |
+	  machine($side) as $machine | ($base.free - .memory.free) as $all |
+	  { guests, $side, monitors: (monitors | mib),
+	    measured: ($all - others($base; $machine.cache * 1024) | mib) } + $machine,
+	  (select($side == "disco") |
 		{ guests, side: "virtual" } + virtual($sides.disco.results; .guests)) |
 	  . + { total: total } ] |
 	sort_by([.guests, (["virtual", "stock", "ksm", "disco"] as $order |
