@@ -64,6 +64,7 @@ static int clone_vm(struct disco_vm *src, struct disco_vm *dst)
 	if (!err) {
 		disco_vm_zap(dst, 0, DISCO_MAX_GFN + 1);
 		swap(dst->pmap, pmap);
+		disco_heat_drop(&dst->heat, 0, DISCO_MAX_GFN + 1);
 		i_size_write(dst->inode, i_size_read(src->inode));
 	}
 	/* What the clone replaced or, after an error, what there is of it. */

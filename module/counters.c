@@ -95,6 +95,20 @@ void disco_trace_move(struct disco_vm *vm, u32 operation, u64 gfn, int from,
 	trace_disco_move(vm->id, operation, gfn, from, node, result);
 }
 
+/**
+ * disco_trace_heat() - trace a fault on a page that the sampler had unmapped
+ * @vm: the VM
+ * @gfn: which page
+ * @node: node of the CPU
+ * @write: the access is a write
+ *
+ * Context: any.
+ */
+void disco_trace_heat(struct disco_vm *vm, pgoff_t gfn, int node, bool write)
+{
+	trace_disco_heat(vm->id, gfn, node, write);
+}
+
 struct counter_attribute {
 	struct device_attribute attr;
 	enum disco_counter counter;

@@ -47,6 +47,8 @@
  * node_full		a page was not moved or replicated: the node, or the memory
  *			cgroup that pays for the page, had no memory
  * replicas		the mount's replicas= was reached
+ * heat			a use of a page was not counted: there are as many
+ *			counters as there may be, or no memory
  * ids			all VM numbers are in use
  */
 #define DISCO_REFUSALS(X)		\
@@ -57,6 +59,7 @@
 	X(refused_users_full)		\
 	X(refused_node_full)		\
 	X(refused_replicas)		\
+	X(refused_heat)			\
 	X(refused_ids)
 
 /*
@@ -70,6 +73,7 @@
  * vms			files in ram/
  * vcpus		VCPUs that monitors have made
  * vcpu_bytes		memory of their second-level TLBs
+ * heat_counters		counters of pages that nodes have used
  */
 #define DISCO_GAUGES(X)			\
 	X(unsettled)			\
@@ -78,7 +82,8 @@
 	X(metadata_bytes)		\
 	X(vms)				\
 	X(vcpus)			\
-	X(vcpu_bytes)
+	X(vcpu_bytes)			\
+	X(heat_counters)
 
 #define DISCO_COUNTERS(X) DISCO_TRANSITIONS(X) DISCO_REFUSALS(X) DISCO_GAUGES(X)
 
@@ -143,6 +148,8 @@ void disco_trace_page(enum disco_counter transition, struct disco_vm *vm,
 void disco_refuse(enum disco_counter refusal, struct disco_vm *vm, pgoff_t gfn);
 void disco_trace_move(struct disco_vm *vm, u32 operation, u64 gfn, int from,
 		      u32 node, int result);
+
+void disco_trace_heat(struct disco_vm *vm, pgoff_t gfn, int node, bool write);
 
 DECLARE_TRACEPOINT(disco_page);
 

@@ -35,6 +35,9 @@
  *	mapping->i_mmap_rwsem		inside disco_vm_zap()
  *
  *	disco_vm.vcpus_lock		a leaf: nothing is taken under it
+ *	disco_heat.lock			who takes heat, or starts and stops the
+ *					sampler; before mmap_lock
+ *	xa_lock of disco_heat.counters	a leaf
  *
  * Write and punch take the inode lock before any fault could take mmap_lock
  * under it: copies to and from user memory run with nothing held but the
@@ -246,6 +249,43 @@ static inline struct disco_sb *disco_sb(struct super_block *sb)
 	return sb->s_fs_info;
 }
 
+/* heat.c: who uses which pages */
+
+struct disco_sampler;
+
+/**
+ * struct disco_heat - how often each node used each page of a VM
+ * @counters: by page and node, none that is zero
+ * @nr: how many counters there are; changes under the xarray's lock
+ * @max: how many there may be
+ * @budget: millionths of a CPU's time for the sampler; 0: it is off
+ * @lock: protects @max, @budget and @sampler from other callers of ioctls, and
+ *	counters from being taken twice
+ * @sampler: made when it is first needed; only set
+ */
+struct disco_heat {
+	struct xarray counters;
+	unsigned long nr;
+	u32 max;
+	u32 budget;
+	/* User memory is copied under it. */
+	struct mutex lock;
+	struct disco_sampler *sampler;
+};
+
+void disco_heat_init(struct disco_heat *heat);
+int disco_heat_add(struct disco_heat *heat, pgoff_t gfn, int node, u32 reads,
+		   u32 writes, gfp_t gfp);
+void disco_heat_drop(struct disco_heat *heat, pgoff_t start, pgoff_t end);
+unsigned int disco_heat_collect(struct disco_heat *heat, u64 *gfn,
+				struct disco_heat_entry *entries,
+				unsigned int nr);
+void disco_heat_subtract(struct disco_heat *heat,
+			 const struct disco_heat_entry *entries,
+			 unsigned int nr);
+int disco_heat_report(void *req);
+int disco_heat_drain(void *req);
+
 /* vm.c: one virtual machine's memory */
 
 #define DISCO_SLOT_LOCKS 64
@@ -263,6 +303,7 @@ static inline struct disco_sb *disco_sb(struct super_block *sb)
  * @rcu: delays freeing for disco_vm_find()
  * @vcpus_lock: protects @vcpus
  * @vcpus: its VCPUs, listed by vcpu.c
+ * @heat: who uses its pages
  * @slot_locks: protect hole and zero slots, hashed by gfn
  */
 struct disco_vm {
@@ -277,6 +318,7 @@ struct disco_vm {
 	/* A leaf, and never held where user memory is touched. */
 	struct mutex vcpus_lock;
 	struct list_head vcpus;
+	struct disco_heat heat;
 	/* One for many slots: nobody takes two. */
 	struct mutex slot_locks[DISCO_SLOT_LOCKS];
 };
@@ -378,6 +420,15 @@ struct folio *disco_replica_bad(struct folio *master);
 	for ((replica) = disco_replica_first(master); (replica);	\
 	     (replica) = disco_replica_next(replica))
 
+/* heat_sample.c: unmapping pages to see who uses them */
+
+bool disco_heat_sampled(struct disco_vm *vm, pgoff_t gfn);
+u64 disco_heat_clock(struct disco_vm *vm);
+void disco_heat_fault(struct disco_vm *vm, pgoff_t gfn, bool write, u64 start);
+void disco_heat_destroy(struct disco_heat *heat);
+int disco_heat_set(void *req);
+int disco_heat_stat(void *req);
+
 /* page.c: machine pages */
 
 int disco_zero_init(void);
@@ -391,6 +442,7 @@ struct folio *disco_folio_alloc(struct disco_vm *vm, pgoff_t gfn,
 	(GFP_HIGHUSER | __GFP_THISNODE | __GFP_NORETRY | __GFP_NOWARN)
 
 struct folio *disco_folio_alloc_on(int node, struct folio *like);
+struct mem_cgroup *disco_folio_memcg(struct folio *folio);
 bool disco_folio_charge(struct disco_sb *sbi);
 void disco_folio_uncharge(struct disco_sb *sbi);
 void disco_folio_discard(struct disco_vm *vm, struct folio *folio);

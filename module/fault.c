@@ -89,7 +89,9 @@ static vm_fault_t read_fault(struct disco_vm *vm, struct vm_fault *vmf)
 		disco_refuse(DISCO_refused_nomem, vm, gfn);
 		return VM_FAULT_OOM;
 	}
-	if (disco_slot_state(READ_ONCE(*slot)) == DISCO_PAGE_SHARED)
+	/* The sampler wants a fault of each page. */
+	if (disco_slot_state(READ_ONCE(*slot)) == DISCO_PAGE_SHARED &&
+	    !disco_heat_sampled(vm, gfn))
 		fault_around(vm, vmf);
 	do {
 		value = READ_ONCE(*slot);
@@ -132,9 +134,11 @@ static vm_fault_t disco_fault(struct vm_fault *vmf)
 	struct disco_vm *vm = disco_vm(inode);
 	struct folio *folio;
 	vm_fault_t ret;
+	u64 start;
 	int err;
 
 	filemap_invalidate_lock_shared(inode->i_mapping);
+	start = disco_heat_clock(vm);
 	/* mremap() can stretch a mapping into a view that nobody has mapped. */
 	if (gfn >= disco_vm_pages(vm) ||
 	    !disco_vm_has_view(vm, disco_view(vmf->pgoff))) {
@@ -151,6 +155,8 @@ static vm_fault_t disco_fault(struct vm_fault *vmf)
 	} else {
 		ret = read_fault(vm, vmf);
 	}
+	if (!(ret & VM_FAULT_ERROR))
+		disco_heat_fault(vm, gfn, vmf->flags & FAULT_FLAG_WRITE, start);
 	filemap_invalidate_unlock_shared(inode->i_mapping);
 	return ret;
 }
@@ -169,9 +175,11 @@ static vm_fault_t disco_page_mkwrite(struct vm_fault *vmf)
 	struct disco_vm *vm = disco_vm(inode);
 	unsigned long *slot, value;
 	vm_fault_t ret;
+	u64 start;
 	int err;
 
 	filemap_invalidate_lock_shared(inode->i_mapping);
+	start = disco_heat_clock(vm);
 	if (gfn >= disco_vm_pages(vm)) {
 		ret = VM_FAULT_SIGBUS;
 		goto unlock;
@@ -183,6 +191,9 @@ static vm_fault_t disco_page_mkwrite(struct vm_fault *vmf)
 		folio_lock(folio);
 		if (READ_ONCE(*slot) == value) {
 			ret = VM_FAULT_LOCKED;
+			/* Without a PTE: of a fault that is counted already. */
+			if (vmf->pte)
+				disco_heat_fault(vm, gfn, true, start);
 			goto unlock;
 		}
 		folio_unlock(folio);

@@ -29,6 +29,10 @@ union disco_request {
 	struct disco_disk_stat disk_stat;
 	struct disco_merge merge;
 	struct disco_move move;
+	struct disco_heat_set heat_set;
+	struct disco_heat_stat heat_stat;
+	struct disco_heat_report heat_report;
+	struct disco_heat_drain heat_drain;
 };
 
 #define ROW(_cmd, _struct, _last, _flags, ...)				\
@@ -71,6 +75,14 @@ static const struct disco_ioctl_op disco_ioctl_ops[] = {
 	   false),
 	OP(MERGE, disco_merge, struct disco_merge, __reserved, 0, false),
 	OP(MOVE, disco_move, struct disco_move, __reserved, 0, false),
+	OP(HEAT_SET, disco_heat_set, struct disco_heat_set, __reserved, 0,
+	   false),
+	OP(HEAT_STAT, disco_heat_stat, struct disco_heat_stat, out_faults, 0,
+	   false),
+	OP(HEAT_REPORT, disco_heat_report, struct disco_heat_report, out_added,
+	   0, false),
+	OP(HEAT_DRAIN, disco_heat_drain, struct disco_heat_drain, out_next,
+	   DISCO_HEAT_KEEP, false),
 };
 
 /**

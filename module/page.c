@@ -171,8 +171,13 @@ struct folio *disco_folio_alloc(struct disco_vm *vm, pgoff_t gfn,
 	return folio;
 }
 
-/* The memory cgroup that pays for a page, with a reference; NULL if none does. */
-static struct mem_cgroup *get_memcg_of(struct folio *folio)
+/**
+ * disco_folio_memcg() - who pays for a page
+ * @folio: the page, with a reference
+ *
+ * Return: the memory cgroup, with a reference; NULL if none does.
+ */
+struct mem_cgroup *disco_folio_memcg(struct folio *folio)
 {
 	struct mem_cgroup *memcg;
 
@@ -196,7 +201,7 @@ static struct mem_cgroup *get_memcg_of(struct folio *folio)
 struct folio *disco_folio_alloc_on(int node, struct folio *like)
 {
 	gfp_t gfp = DISCO_GFP_ON_NODE;
-	struct mem_cgroup *memcg = get_memcg_of(like), *before;
+	struct mem_cgroup *memcg = disco_folio_memcg(like), *before;
 	struct folio *folio;
 
 	/* Without one set it would be the caller's. */

@@ -26,7 +26,7 @@ int disco_query(void *req)
 	query->out_features = DISCO_FEATURE_CLONE | DISCO_FEATURE_VCPU |
 			      DISCO_FEATURE_VIEWS | DISCO_FEATURE_DISK |
 			      DISCO_FEATURE_MERGE | DISCO_FEATURE_MOVE |
-			      DISCO_FEATURE_REPLICATE;
+			      DISCO_FEATURE_REPLICATE | DISCO_FEATURE_HEAT;
 	query->out_max_gfn = DISCO_MAX_GFN;
 	strscpy(query->out_version, DISCO_VERSION, sizeof(query->out_version));
 	return 0;

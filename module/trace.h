@@ -97,6 +97,25 @@ TRACE_EVENT(disco_move,
 		  __entry->result, show_disco_move(__entry->operation))
 );
 
+TRACE_EVENT(disco_heat,
+	TP_PROTO(unsigned int vm, unsigned long gfn, int node, bool write),
+	TP_ARGS(vm, gfn, node, write),
+	TP_STRUCT__entry(
+		__field(unsigned int, vm)
+		__field(unsigned long, gfn)
+		__field(int, node)
+		__field(bool, write)
+	),
+	TP_fast_assign(
+		__entry->vm = vm;
+		__entry->gfn = gfn;
+		__entry->node = node;
+		__entry->write = write;
+	),
+	TP_printk("vm=%u gfn=%#lx node=%d write=%d", __entry->vm, __entry->gfn,
+		  __entry->node, __entry->write)
+);
+
 #endif /* _DISCO_TRACE_H */
 
 #undef TRACE_INCLUDE_PATH

@@ -29,6 +29,7 @@ int disco_vm_create(struct inode *inode)
 		mutex_init(&vm->slot_locks[i]);
 	mutex_init(&vm->vcpus_lock);
 	INIT_LIST_HEAD(&vm->vcpus);
+	disco_heat_init(&vm->heat);
 
 	vm->pmap = kzalloc(sizeof(*vm->pmap), GFP_KERNEL_ACCOUNT);
 	if (!vm->pmap) {
@@ -75,6 +76,8 @@ err_vm:
  */
 void disco_vm_destroy(struct disco_vm *vm)
 {
+	/* Its work takes the lock. */
+	disco_heat_destroy(&vm->heat);
 	filemap_invalidate_lock(vm->inode->i_mapping);
 	disco_vm_drop(vm, vm->pmap, 0, DISCO_MAX_GFN + 1);
 	filemap_invalidate_unlock(vm->inode->i_mapping);
@@ -82,6 +85,7 @@ void disco_vm_destroy(struct disco_vm *vm)
 	xa_erase(&vms, vm->id);
 	disco_count(DISCO_vms, -1);
 	WARN_ON_ONCE(!list_empty(&vm->vcpus));
+	WARN_ON_ONCE(vm->heat.nr);
 	WARN_ON_ONCE(percpu_counter_sum(&vm->nr_private));
 	WARN_ON_ONCE(percpu_counter_sum(&vm->nr_shared));
 	percpu_counter_destroy(&vm->nr_shared);
@@ -256,8 +260,10 @@ void disco_vm_drop(struct disco_vm *vm, struct disco_pmap_table *pmap,
 	lockdep_assert_held_write(&vm->inode->i_mapping->invalidate_lock);
 	if (start >= end)
 		return;
-	if (pmap == vm->pmap)
+	if (pmap == vm->pmap) {
 		disco_vm_zap(vm, start, end - start);
+		disco_heat_drop(&vm->heat, start, end);
+	}
 	disco_pmap_for_each(pmap, slot, gfn, start, end) {
 		disco_slot_drop(vm, gfn, slot);
 		cond_resched();

@@ -19,7 +19,9 @@ static void sizes_are_kept(struct kunit *test)
 		{ DISCO_PMAP, 40 },	{ DISCO_MEMMAP, 40 },
 		{ DISCO_CHECK, 80 },	{ DISCO_VCPU_CREATE, 40 },
 		{ DISCO_VCPU_STAT, 112 }, { DISCO_VCPU_DUMP, 40 },
-		{ DISCO_MOVE, 40 },
+		{ DISCO_MOVE, 40 },	{ DISCO_HEAT_SET, 24 },
+		{ DISCO_HEAT_STAT, 56 }, { DISCO_HEAT_REPORT, 32 },
+		{ DISCO_HEAT_DRAIN, 48 },
 	};
 	const struct disco_ioctl_op *op;
 	unsigned int i;
@@ -41,7 +43,7 @@ static void unknown_is_not_found(struct kunit *test)
 	KUNIT_EXPECT_NULL(test, disco_ioctl_find(_IO(DISCO_TYPE,
 						     DISCO_CMD_BASE - 1)));
 	KUNIT_EXPECT_NULL(test, disco_ioctl_find(_IO(DISCO_TYPE,
-						     DISCO_CMD_MOVE + 1)));
+						     DISCO_CMD_HEAT_DRAIN + 1)));
 	KUNIT_EXPECT_NULL(test, disco_ioctl_find(_IO(DISCO_TYPE + 1,
 						     DISCO_CMD_QUERY)));
 	KUNIT_EXPECT_NULL(test, disco_ioctl_find(_IOW(DISCO_TYPE,

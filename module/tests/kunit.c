@@ -8,6 +8,7 @@
 #include "kunit.h"
 
 static struct kunit_suite *suites[] = {
+	&disco_heat_suite,
 	&disco_ioctl_suite,
 	&disco_l2tlb_suite,
 	&disco_memmap_suite,

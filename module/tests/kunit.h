@@ -4,6 +4,7 @@
 
 struct kunit_suite;
 
+extern struct kunit_suite disco_heat_suite;
 extern struct kunit_suite disco_ioctl_suite;
 extern struct kunit_suite disco_l2tlb_suite;
 extern struct kunit_suite disco_memmap_suite;

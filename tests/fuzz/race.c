@@ -240,6 +240,43 @@ static void act_move(struct thread *t, int vm, uint64_t page)
 	}
 }
 
+/* The sampler of a VM, on or off, and what it and others have found. */
+static void act_heat(struct thread *t, int vm, uint64_t page)
+{
+	struct disco_heat_entry entries[1024];
+	struct disco_heat_set set = {
+		.size = sizeof(set), .vm_fd = vms[vm],
+		.budget = below(t, 2) * DISCO_HEAT_MAX_BUDGET,
+		.max_counters = below(t, 2) * PAGES,
+	};
+	struct disco_heat_report report = {
+		.size = sizeof(report), .vm_fd = vms[vm],
+		.entries = (uintptr_t)entries, .nr = 1 + below(t, PAGES),
+	};
+	struct disco_heat_drain drain = {
+		.size = sizeof(drain), .vm_fd = vms[vm], .gfn = page,
+		.entries = (uintptr_t)entries, .nr = 1024,
+		.flags = below(t, 2) * DISCO_HEAT_KEEP,
+	};
+
+	if (!below(t, 4) && ioctl(fs.control, DISCO_HEAT_SET, &set))
+		not_ok("DISCO_HEAT_SET: %s", strerror(errno));
+	for (unsigned int i = 0; i < report.nr; i++)
+		entries[i] = (struct disco_heat_entry){
+			.gfn = (page + i) % PAGES, .reads = 1,
+		};
+	if (ioctl(fs.control, DISCO_HEAT_REPORT, &report))
+		not_ok("DISCO_HEAT_REPORT: %s", strerror(errno));
+	if (ioctl(fs.control, DISCO_HEAT_DRAIN, &drain))
+		not_ok("DISCO_HEAT_DRAIN: %s", strerror(errno));
+	for (unsigned int i = 0; i < drain.out_nr; i++)
+		if (entries[i].gfn < page || entries[i].gfn >= PAGES ||
+		    (!entries[i].reads && !entries[i].writes))
+			not_ok("DISCO_HEAT_DRAIN: page %" PRIu64 ": %u, %u",
+			       (uint64_t)entries[i].gfn, entries[i].reads,
+			       entries[i].writes);
+}
+
 static void act_truncate(struct thread *t, int vm, uint64_t page)
 {
 	if (below(t, 4))
@@ -382,6 +419,7 @@ static const struct {
 	{ "clone", act_clone, 5 },
 	{ "merge", act_merge, 4 },
 	{ "move", act_move, 4 },
+	{ "heat", act_heat, 4 },
 	{ "truncate", act_truncate, 4 },
 	{ "seek", act_seek, 3 },
 	{ "forget", act_forget, 3 },

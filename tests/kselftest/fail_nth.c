@@ -554,6 +554,45 @@ FIXTURE_VARIANT_ADD(fail, replicate) {
 	act_replicate, did_replicate, .keeps_vm = true, .least = 3,
 };
 
+/* A sampler, and a counter for a page that has none. */
+static int act_heat(FIXTURE_DATA(fail) *self)
+{
+	struct disco_heat_entry entries[1024];
+	struct disco_heat_set set = {
+		.size = sizeof(set), .vm_fd = self->vm,
+		.budget = DISCO_HEAT_BUDGET,
+	};
+	struct disco_heat_report report = {
+		.size = sizeof(report), .vm_fd = self->vm, .nr = 1,
+		.entries = (uintptr_t)entries,
+	};
+	struct disco_heat_drain drain = {
+		.size = sizeof(drain), .vm_fd = self->vm, .nr = 1024,
+		.entries = (uintptr_t)entries,
+	};
+
+	entries[0] = (struct disco_heat_entry){ .gfn = 3, .reads = 1 };
+	if (ioctl(self->fs.control, DISCO_HEAT_SET, &set) ||
+	    ioctl(self->fs.control, DISCO_HEAT_REPORT, &report) ||
+	    !report.out_added)
+		return -1;
+	return ioctl(self->fs.control, DISCO_HEAT_DRAIN, &drain);
+}
+
+static bool did_heat(FIXTURE_DATA(fail) *self)
+{
+	struct disco_heat_stat stat = {
+		.size = sizeof(stat), .vm_fd = self->vm,
+	};
+
+	return !ioctl(self->fs.control, DISCO_HEAT_STAT, &stat) &&
+	       stat.out_budget == DISCO_HEAT_BUDGET;
+}
+
+FIXTURE_VARIANT_ADD(fail, heat) {
+	act_heat, did_heat, .keeps_vm = true, .least = 4,
+};
+
 static int act_shrink(FIXTURE_DATA(fail) *self)
 {
 	return ftruncate(self->vm, 2 * dt_page + 1);

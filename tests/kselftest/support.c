@@ -437,6 +437,7 @@ void dt_gauges_read(struct dt_gauges *gauges)
 	gauges->vms = dt_counter("vms");
 	gauges->vcpus = dt_counter("vcpus");
 	gauges->vcpu_bytes = dt_counter("vcpu_bytes");
+	gauges->heat_counters = dt_counter("heat_counters");
 }
 
 /**
@@ -455,11 +456,12 @@ bool dt_gauges_settle(const struct dt_gauges *before)
 		      !memcmp(&now, before, sizeof(now))), 10))
 		return true;
 	fprintf(stderr,
-		"# left behind: %ld machine pages, %ld bytes of metadata, %ld VMs, %ld VCPUs of %ld bytes\n",
+		"# left behind: %ld machine pages, %ld bytes of metadata, %ld VMs, %ld VCPUs of %ld bytes, %ld counters of heat\n",
 		now.machine_pages - before->machine_pages,
 		now.metadata_bytes - before->metadata_bytes,
 		now.vms - before->vms, now.vcpus - before->vcpus,
-		now.vcpu_bytes - before->vcpu_bytes);
+		now.vcpu_bytes - before->vcpu_bytes,
+		now.heat_counters - before->heat_counters);
 	return false;
 }
 

@@ -29,6 +29,7 @@ struct dt_gauges {
 	long vms;
 	long vcpus;
 	long vcpu_bytes;
+	long heat_counters;
 };
 
 /** struct dt_fs - one disco mount of the test's own */

@@ -15,7 +15,7 @@
 
 #define PAGES 8
 #define ROOM 4096
-#define LAST_CMD DISCO_CMD_MOVE
+#define LAST_CMD DISCO_CMD_HEAT_DRAIN
 
 /* A request with room behind it, for sizes that the module does not know. */
 union request {
@@ -32,6 +32,10 @@ union request {
 	struct disco_disk_stat disk_stat;
 	struct disco_merge merge;
 	struct disco_move move;
+	struct disco_heat_set heat_set;
+	struct disco_heat_stat heat_stat;
+	struct disco_heat_report heat_report;
+	struct disco_heat_drain heat_drain;
 	unsigned char bytes[2 * ROOM];
 };
 
@@ -46,6 +50,7 @@ FIXTURE(uapi) {
 	struct disco_memmap_user users[2];
 	struct disco_vcpu_entry translations[PAGES];
 	struct disco_move_entry move;
+	struct disco_heat_entry heat[1024];
 	union request request;
 	unsigned char before[2 * ROOM];
 };
@@ -163,6 +168,40 @@ FIXTURE_VARIANT_ADD(uapi, move) {
 	.flags_at = offsetof(struct disco_move, flags),
 	.fd_at = offsetof(struct disco_move, vm_fd),
 	.reserved_at = { offsetof(struct disco_move, __reserved) },
+	.writes = true,
+};
+
+FIXTURE_VARIANT_ADD(uapi, heat_set) {
+	.command = DISCO_HEAT_SET,
+	.size = sizeof(struct disco_heat_set),
+	.flags_at = offsetof(struct disco_heat_set, flags),
+	.fd_at = offsetof(struct disco_heat_set, vm_fd),
+	.reserved_at = { offsetof(struct disco_heat_set, __reserved) },
+	.writes = true,
+};
+
+FIXTURE_VARIANT_ADD(uapi, heat_stat) {
+	.command = DISCO_HEAT_STAT,
+	.size = sizeof(struct disco_heat_stat),
+	.flags_at = offsetof(struct disco_heat_stat, flags),
+	.fd_at = offsetof(struct disco_heat_stat, vm_fd),
+};
+
+FIXTURE_VARIANT_ADD(uapi, heat_report) {
+	.command = DISCO_HEAT_REPORT,
+	.size = sizeof(struct disco_heat_report),
+	.flags_at = offsetof(struct disco_heat_report, flags),
+	.fd_at = offsetof(struct disco_heat_report, vm_fd),
+	.writes = true,
+};
+
+FIXTURE_VARIANT_ADD(uapi, heat_drain) {
+	.command = DISCO_HEAT_DRAIN,
+	.size = sizeof(struct disco_heat_drain),
+	.flags_at = offsetof(struct disco_heat_drain, flags),
+	.flags = DISCO_HEAT_KEEP,
+	.fd_at = offsetof(struct disco_heat_drain, vm_fd),
+	.reserved_at = { offsetof(struct disco_heat_drain, __reserved) },
 	.writes = true,
 };
 
@@ -293,6 +332,36 @@ static void valid(FIXTURE_DATA(uapi) *self, const FIXTURE_VARIANT(uapi) *variant
 		r->move.nr = 1;
 		r->move.__reserved = 0;
 		self->move = (struct disco_move_entry){ .gfn = 1 };
+		break;
+	case DISCO_HEAT_SET:
+		memset(r, 0xee, sizeof(r->heat_set));
+		r->heat_set.flags = 0;
+		r->heat_set.vm_fd = self->vm;
+		r->heat_set.budget = DISCO_HEAT_BUDGET;
+		r->heat_set.max_counters = 0;
+		r->heat_set.__reserved = 0;
+		break;
+	case DISCO_HEAT_STAT:
+		memset(r, 0xee, sizeof(r->heat_stat));
+		r->heat_stat.flags = 0;
+		r->heat_stat.vm_fd = self->vm;
+		break;
+	case DISCO_HEAT_REPORT:
+		memset(r, 0xee, sizeof(r->heat_report));
+		r->heat_report.flags = 0;
+		r->heat_report.vm_fd = self->vm;
+		r->heat_report.nr = 1;
+		r->heat_report.entries = (uintptr_t)self->heat;
+		self->heat[0] = (struct disco_heat_entry){ .reads = 1 };
+		break;
+	case DISCO_HEAT_DRAIN:
+		memset(r, 0xee, sizeof(r->heat_drain));
+		r->heat_drain.flags = 0;
+		r->heat_drain.vm_fd = self->vm;
+		r->heat_drain.nr = ARRAY_SIZE(self->heat);
+		r->heat_drain.gfn = 0;
+		r->heat_drain.entries = (uintptr_t)self->heat;
+		r->heat_drain.__reserved = 0;
 		break;
 	}
 	r->size = variant->size;
@@ -625,6 +694,7 @@ TEST_F(device, query)
 	EXPECT_TRUE(query.out_features & DISCO_FEATURE_MERGE);
 	EXPECT_TRUE(query.out_features & DISCO_FEATURE_MOVE);
 	EXPECT_TRUE(query.out_features & DISCO_FEATURE_REPLICATE);
+	EXPECT_TRUE(query.out_features & DISCO_FEATURE_HEAT);
 	EXPECT_EQ((1ULL << 32) - 1, query.out_max_gfn);
 	EXPECT_NE(0, query.out_version[0]);
 	EXPECT_NE(NULL, memchr(query.out_version, 0,

@@ -222,3 +222,32 @@ PUBLIC int disco_move(struct disco_vm *vm, struct disco_move *move)
 	return disco_request(vm->disco, DISCO_MOVE, move,
 			     "move of pages of VM %s", vm->name);
 }
+
+PUBLIC int disco_heat_set(struct disco_vm *vm, struct disco_heat_set *set)
+{
+	set->vm_fd = vm->fd;
+	return disco_request(vm->disco, DISCO_HEAT_SET, set,
+			     "sampling of VM %s", vm->name);
+}
+
+PUBLIC int disco_heat_stat(struct disco_vm *vm, struct disco_heat_stat *stat)
+{
+	stat->vm_fd = vm->fd;
+	return disco_request(vm->disco, DISCO_HEAT_STAT, stat,
+			     "sampler of VM %s", vm->name);
+}
+
+PUBLIC int disco_heat_report(struct disco_vm *vm,
+			     struct disco_heat_report *report)
+{
+	report->vm_fd = vm->fd;
+	return disco_request(vm->disco, DISCO_HEAT_REPORT, report,
+			     "report of heat of VM %s", vm->name);
+}
+
+PUBLIC int disco_heat_drain(struct disco_vm *vm, struct disco_heat_drain *drain)
+{
+	drain->vm_fd = vm->fd;
+	return disco_request(vm->disco, DISCO_HEAT_DRAIN, drain,
+			     "heat of VM %s", vm->name);
+}

@@ -66,6 +66,10 @@ enum {
 	DISCO_CMD_DISK_STAT,
 	DISCO_CMD_MERGE,
 	DISCO_CMD_MOVE,
+	DISCO_CMD_HEAT_SET,
+	DISCO_CMD_HEAT_STAT,
+	DISCO_CMD_HEAT_REPORT,
+	DISCO_CMD_HEAT_DRAIN,
 };
 
 /**
@@ -114,6 +118,12 @@ enum {
  * there is the mount option replicas=
  */
 #define DISCO_FEATURE_REPLICATE (1ULL << 6)
+
+/**
+ * DISCO_FEATURE_HEAT - the module counts which nodes use which pages: there are
+ * DISCO_HEAT_SET, DISCO_HEAT_STAT, DISCO_HEAT_REPORT and DISCO_HEAT_DRAIN
+ */
+#define DISCO_FEATURE_HEAT (1ULL << 7)
 
 /**
  * struct disco_query - ioctl(DISCO_QUERY)
@@ -777,5 +787,197 @@ struct disco_move {
 };
 
 #define DISCO_MOVE _IO(DISCO_TYPE, DISCO_CMD_MOVE)
+
+/** DISCO_HEAT_MAX - most entries of one request */
+#define DISCO_HEAT_MAX 65536
+
+/** DISCO_HEAT_BUDGET - budget to begin with: 1 % of a CPU */
+#define DISCO_HEAT_BUDGET 10000
+
+/** DISCO_HEAT_MAX_BUDGET - largest budget: all of a CPU */
+#define DISCO_HEAT_MAX_BUDGET 1000000
+
+/** DISCO_HEAT_DEFAULT_COUNTERS - counters of a VM unless asked for more */
+#define DISCO_HEAT_DEFAULT_COUNTERS 65536
+
+/** DISCO_HEAT_MAX_COUNTERS - most counters of a VM that can be asked for */
+#define DISCO_HEAT_MAX_COUNTERS (1U << 28)
+
+/**
+ * struct disco_heat_set - ioctl(DISCO_HEAT_SET)
+ * @size: sizeof(struct disco_heat_set)
+ * @flags: must be 0
+ * @vm_fd: a file in ram/, open for reading and writing
+ * @budget: what the sampler may cost, in millionths of the time of one CPU, up
+ *	to DISCO_HEAT_MAX_BUDGET; 0: there is no sampler
+ * @max_counters: most counters of the VM at a time, one for each page and node,
+ *	up to DISCO_HEAT_MAX_COUNTERS; 0: DISCO_HEAT_DEFAULT_COUNTERS
+ * @__reserved: must be 0
+ *
+ * Starts, changes or stops the sampler of a VM. It unmaps some of the VM's pages,
+ * then others, and all again, and counts the faults that bring them back by the
+ * node of the CPU that faults: as writes, or as reads. A page that is read first
+ * and then written counts as both. In the home view only the first node that uses
+ * the page faults; of all views, each.
+ *
+ * It goes as fast as @budget allows. What counts is the time of the sampler and of
+ * the faults, measured; a fault's part outside of the module is taken to be as
+ * long as the one inside. A VM with all counters in use is not sampled until some
+ * are taken. Counters stay when it stops, even if there are more than
+ * @max_counters.
+ *
+ * A counter is about 9 bytes if its neighbours have counters too and 576 if none
+ * has; the memory cgroup that pays for the page, or the task that faults, pays for
+ * them. That there is no room or memory for a counter is counted (refused_heat).
+ *
+ * Errors: EBADF if @vm_fd is not open for both; EMEDIUMTYPE as for
+ * DISCO_VM_STAT; EINVAL if @budget or @max_counters is too large.
+ */
+struct disco_heat_set {
+	__u32 size;
+	__u32 flags;
+	__s32 vm_fd;
+	__u32 budget;
+	__u32 max_counters;
+	__u32 __reserved;
+};
+
+#define DISCO_HEAT_SET _IO(DISCO_TYPE, DISCO_CMD_HEAT_SET)
+
+/**
+ * struct disco_heat_stat - ioctl(DISCO_HEAT_STAT)
+ * @size: sizeof(struct disco_heat_stat)
+ * @flags: must be 0
+ * @vm_fd: a file in ram/, open for reading
+ * @out_budget: as given to DISCO_HEAT_SET; 0 without a sampler
+ * @out_max_counters: most counters at a time
+ * @out_counters: counters now
+ * @out_time_ns: for how long the sampler has been there, since the last
+ *	DISCO_HEAT_SET, as all that follows
+ * @out_cost_ns: what it has cost of that
+ * @out_pages: pages that it has unmapped, or would have had they been mapped
+ * @out_faults: faults on them
+ *
+ * The counters and the sampler of one VM. The numbers are a snapshot.
+ *
+ * Errors: EMEDIUMTYPE as for DISCO_VM_STAT.
+ */
+struct disco_heat_stat {
+	__u32 size;
+	__u32 flags;
+	__s32 vm_fd;
+	__u32 out_budget;
+	__u32 out_max_counters;
+	__u32 out_counters;
+	__aligned_u64 out_time_ns;
+	__aligned_u64 out_cost_ns;
+	__aligned_u64 out_pages;
+	__aligned_u64 out_faults;
+};
+
+#define DISCO_HEAT_STAT _IO(DISCO_TYPE, DISCO_CMD_HEAT_STAT)
+
+/**
+ * struct disco_heat_entry - how often a node used a page
+ * @gfn: guest frame number
+ * @node: NUMA node of the CPU
+ * @reads: how often it read, or fetched instructions
+ * @writes: how often it wrote
+ * @out_result: of DISCO_HEAT_REPORT: 0 if it was added, or else a negative errno;
+ *	of DISCO_HEAT_DRAIN: 0
+ *
+ * What a use is, is the source's matter: a fault for the sampler, a miss for a
+ * model of a cache. A counter that has reached 2147483647 stays there.
+ *
+ * Why it was not added:
+ *
+ *  - ENXIO: @gfn is past the end of the VM
+ *  - ENOENT: there is no machine page: a hole
+ *  - EINVAL: the machine cannot have such a node
+ *  - ENOSPC: the VM has as many counters as it may have
+ *  - ENOMEM: there is no memory for the counter
+ */
+struct disco_heat_entry {
+	__aligned_u64 gfn;
+	__u32 node;
+	__u32 reads;
+	__u32 writes;
+	__s32 out_result;
+};
+
+/**
+ * struct disco_heat_report - ioctl(DISCO_HEAT_REPORT)
+ * @size: sizeof(struct disco_heat_report)
+ * @flags: must be 0
+ * @vm_fd: a file in ram/, open for reading and writing
+ * @nr: how many entries, 1 to DISCO_HEAT_MAX
+ * @entries: address of struct disco_heat_entry[@nr]
+ * @out_nr: entries that have their result, from the first on; less than @nr if
+ *	a signal came
+ * @out_added: those of them with result 0
+ *
+ * Adds to the counters what a source outside of the module has found. Each entry
+ * gets its own result, and the request succeeds whatever they are. It needs no
+ * sampler.
+ *
+ * What was added before an error stays added.
+ *
+ * Errors: EBADF if @vm_fd is not open for both; EMEDIUMTYPE as for
+ * DISCO_VM_STAT; EINVAL if @nr is out of its range.
+ */
+struct disco_heat_report {
+	__u32 size;
+	__u32 flags;
+	__s32 vm_fd;
+	__u32 nr;
+	__aligned_u64 entries;
+	__u32 out_nr;
+	__u32 out_added;
+};
+
+#define DISCO_HEAT_REPORT _IO(DISCO_TYPE, DISCO_CMD_HEAT_REPORT)
+
+/**
+ * DISCO_HEAT_KEEP - leave the counters as they are
+ */
+#define DISCO_HEAT_KEEP (1U << 0)
+
+/**
+ * struct disco_heat_drain - ioctl(DISCO_HEAT_DRAIN)
+ * @size: sizeof(struct disco_heat_drain)
+ * @flags: DISCO_HEAT_KEEP or 0
+ * @vm_fd: a file in ram/, open for reading and writing
+ * @nr: how many entries the buffer has room for, up to DISCO_HEAT_MAX; at least
+ *	as many as the machine can have nodes, for which 1024 is always enough
+ * @gfn: first page to look at
+ * @entries: address of struct disco_heat_entry[@nr]
+ * @out_nr: entries written
+ * @__reserved: must be 0
+ * @out_next: first page with a counter that was not looked at; 0 at the end of the
+ *	VM, so that @out_next of one request can always be @gfn of the next
+ *
+ * Takes counters, by page and node. A counter that was taken begins at zero; what
+ * comes meanwhile is in the next drain. The nodes of a page are never divided
+ * between two requests. The heat of a page is forgotten when the page is dropped
+ * by a punch, a truncation or a clone, but not when it is moved.
+ *
+ * Counters that were copied out before an error are taken.
+ *
+ * Errors: EBADF if @vm_fd is not open for both; EMEDIUMTYPE as for
+ * DISCO_VM_STAT; EINVAL if @nr is out of its range.
+ */
+struct disco_heat_drain {
+	__u32 size;
+	__u32 flags;
+	__s32 vm_fd;
+	__u32 nr;
+	__aligned_u64 gfn;
+	__aligned_u64 entries;
+	__u32 out_nr;
+	__u32 __reserved;
+	__aligned_u64 out_next;
+};
+
+#define DISCO_HEAT_DRAIN _IO(DISCO_TYPE, DISCO_CMD_HEAT_DRAIN)
 
 #endif /* _LINUX_DISCO_H */

@@ -242,6 +242,69 @@ static int do_move(struct disco_move *req)
 	return 0;
 }
 
+/* Page 2n was read n times by node 0, and written n times by node 1. */
+static int do_heat_drain(struct disco_heat_drain *req)
+{
+	struct disco_heat_entry *entries = (void *)(uintptr_t)req->entries;
+	uint64_t gfn = (req->gfn + 1) / 2 * 2;
+
+	if (fcntl(req->vm_fd, F_GETFL) % 4 != O_RDWR)
+		return refuse(EBADF);
+	if (req->nr < 2)
+		return refuse(EINVAL);
+	req->out_nr = 0;
+	for (; gfn < fake.pages && req->out_nr + 2 <= req->nr &&
+	     !fake.heat_taken; gfn += 2) {
+		if (!gfn)
+			continue;
+		entries[req->out_nr++] = (struct disco_heat_entry){
+			.gfn = gfn, .node = 0, .reads = gfn / 2,
+		};
+		entries[req->out_nr++] = (struct disco_heat_entry){
+			.gfn = gfn, .node = 1, .writes = gfn / 2,
+		};
+	}
+	req->out_next = gfn < fake.pages && !fake.heat_taken ? gfn : 0;
+	if (!req->out_next && !(req->flags & DISCO_HEAT_KEEP))
+		fake.heat_taken = 1;
+	return 0;
+}
+
+static int do_heat_set(const struct disco_heat_set *req)
+{
+	if (fcntl(req->vm_fd, F_GETFL) % 4 != O_RDWR)
+		return refuse(EBADF);
+	if (req->budget > DISCO_HEAT_MAX_BUDGET)
+		return refuse(EINVAL);
+	fake.heat.out_budget = req->budget;
+	fake.heat.out_max_counters = req->max_counters;
+	return 0;
+}
+
+static int do_heat_stat(struct disco_heat_stat *req)
+{
+	fake.heat.size = req->size;
+	fake.heat.vm_fd = req->vm_fd;
+	*req = fake.heat;
+	return 0;
+}
+
+static int do_heat_report(struct disco_heat_report *req)
+{
+	struct disco_heat_entry *entries = (void *)(uintptr_t)req->entries;
+
+	if (fcntl(req->vm_fd, F_GETFL) % 4 != O_RDWR)
+		return refuse(EBADF);
+	req->out_added = 0;
+	for (req->out_nr = 0; req->out_nr < req->nr; req->out_nr++) {
+		struct disco_heat_entry *entry = &entries[req->out_nr];
+
+		entry->out_result = entry->gfn < fake.pages ? 0 : -ENXIO;
+		req->out_added += !entry->out_result;
+	}
+	return 0;
+}
+
 /* Like the module, makes a file; its mode is for the test to see. */
 static int do_disk_add(struct disco_disk_add *req)
 {
@@ -312,6 +375,14 @@ int __wrap_ioctl(int fd, unsigned long request, void *arg)
 		return do_merge(arg);
 	case DISCO_MOVE:
 		return do_move(arg);
+	case DISCO_HEAT_SET:
+		return do_heat_set(arg);
+	case DISCO_HEAT_STAT:
+		return do_heat_stat(arg);
+	case DISCO_HEAT_REPORT:
+		return do_heat_report(arg);
+	case DISCO_HEAT_DRAIN:
+		return do_heat_drain(arg);
 	case DISCO_CHECK:
 		fake.check.size = sizeof(fake.check);
 		fake.check.mount_fd = ((struct disco_check *)arg)->mount_fd;

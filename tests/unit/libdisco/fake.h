@@ -25,6 +25,8 @@
  * @moves: how many DISCO_MOVE there were
  * @operation: that of the last one
  * @replicated: of what is shared, every fourth page has a copy
+ * @heat: answer to DISCO_HEAT_STAT; DISCO_HEAT_SET sets what it is about
+ * @heat_taken: all heat was drained
  * @mixed: page 4n to 4n+3 are in state n modulo 4, not all private
  * @sized: a VM has as many pages as its file, not @pages; none are shared
  * @node: node of private pages
@@ -46,6 +48,8 @@ struct fake {
 	unsigned int moves;
 	unsigned int operation;
 	int replicated;
+	struct disco_heat_stat heat;
+	int heat_taken;
 	int mixed;
 	int sized;
 	unsigned int node;

@@ -429,6 +429,47 @@ static void pages_are_moved(void **state)
 	disco_vm_close(vm);
 }
 
+/* Only the sampler can be looked at by who may not write. */
+static void heat_comes_and_goes(void **state)
+{
+	struct disco_heat_entry entries[8] = { { .gfn = 1 }, { .gfn = 9 } };
+	struct disco_heat_set set = { .size = sizeof(set), .budget = 5 };
+	struct disco_heat_stat stat = { .size = sizeof(stat) };
+	struct disco_heat_report report = {
+		.size = sizeof(report), .entries = (uintptr_t)entries, .nr = 2,
+	};
+	struct disco_heat_drain drain = {
+		.size = sizeof(drain), .entries = (uintptr_t)entries, .nr = 8,
+	};
+	struct disco_vm *readable = open_vm(), *vm;
+
+	(void)state;
+	fake.pages = 6;
+	assert_int_equal(disco_vm_open_writable(fake.disco, "a", &vm), 0);
+	assert_int_equal(disco_heat_set(vm, &set), 0);
+	assert_int_equal(set.vm_fd, disco_vm_fd(vm));
+	assert_int_equal(disco_heat_stat(readable, &stat), 0);
+	assert_int_equal(stat.vm_fd, disco_vm_fd(readable));
+	assert_int_equal(stat.out_budget, 5);
+	assert_int_equal(disco_heat_report(vm, &report), 0);
+	assert_int_equal(report.out_added, 1);
+	assert_int_equal(entries[1].out_result, -ENXIO);
+	assert_int_equal(disco_heat_drain(vm, &drain), 0);
+	assert_int_equal(drain.out_nr, 4);
+	assert_int_equal(drain.out_next, 0);
+	assert_int_equal(entries[3].gfn, 4);
+	assert_int_equal(entries[3].writes, 2);
+
+	assert_int_equal(disco_heat_set(readable, &set), -EBADF);
+	assert_error_has("sampling of VM a");
+	assert_int_equal(disco_heat_report(readable, &report), -EBADF);
+	assert_error_has("report of heat of VM a");
+	assert_int_equal(disco_heat_drain(readable, &drain), -EBADF);
+	assert_error_has("heat of VM a");
+	disco_vm_close(readable);
+	disco_vm_close(vm);
+}
+
 /* Who merges opens both machines for writing; what goes wrong names them. */
 static void pages_are_merged(void **state)
 {
@@ -764,6 +805,7 @@ int main(void)
 		TEST(memmap_of_no_frame_fails),
 		TEST(pages_are_merged),
 		TEST(pages_are_moved),
+		TEST(heat_comes_and_goes),
 		TEST(vcpus_are_found),
 		TEST(vcpu_dump_is_complete),
 		TEST(disks_live),

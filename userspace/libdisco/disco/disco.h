@@ -280,6 +280,45 @@ int disco_merge(struct disco_vm *vm, struct disco_vm *other,
 int disco_move(struct disco_vm *vm, struct disco_move *move);
 
 /**
+ * disco_heat_set - start, change or stop the sampler of a VM
+ * @vm: the VM, open for writing
+ * @set: size, budget and max_counters set by the caller, vm_fd ignored
+ *
+ * Return: as disco_query(); see DISCO_HEAT_SET.
+ */
+int disco_heat_set(struct disco_vm *vm, struct disco_heat_set *set);
+
+/**
+ * disco_heat_stat - what the sampler of a VM does, and how many counters there are
+ * @vm: the VM
+ * @stat: size set by the caller, vm_fd ignored; filled
+ *
+ * Return: as disco_query(); see DISCO_HEAT_STAT.
+ */
+int disco_heat_stat(struct disco_vm *vm, struct disco_heat_stat *stat);
+
+/**
+ * disco_heat_report - tell the module which nodes use which pages
+ * @vm: the VM, open for writing
+ * @report: size, entries and nr set by the caller, vm_fd ignored; out_nr,
+ *	out_added and each entry's result are filled
+ *
+ * Return: 0, whatever became of the entries; as disco_query(); see
+ * DISCO_HEAT_REPORT.
+ */
+int disco_heat_report(struct disco_vm *vm, struct disco_heat_report *report);
+
+/**
+ * disco_heat_drain - take what is known of which nodes use which pages
+ * @vm: the VM, open for writing
+ * @drain: size, flags, gfn, entries and nr set by the caller, vm_fd ignored;
+ *	out_nr, out_next and the entries are filled
+ *
+ * Return: as disco_query(); see DISCO_HEAT_DRAIN.
+ */
+int disco_heat_drain(struct disco_vm *vm, struct disco_heat_drain *drain);
+
+/**
  * disco_vcpu_stat - second-level TLB of a VCPU
  * @vm: the VM
  * @stat: size, flags and vcpu set by the caller, vm_fd ignored; filled
