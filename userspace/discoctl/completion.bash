@@ -90,7 +90,7 @@ _discoctl()
 	case "${#commands[@]} ${commands[*]}" in
 	"0 ")
 		mapfile -t COMPREPLY < <(compgen -W 'vm vcpu disk page merge numa
-			move replicate collapse clone top stat check version help' -- "$cur")
+			move replicate collapse heat clone top stat check version help' -- "$cur")
 		;;
 	"1 vm")
 		mapfile -t COMPREPLY < <(compgen -W 'list show help' -- "$cur")
@@ -102,6 +102,10 @@ _discoctl()
 		mapfile -t COMPREPLY < <(compgen -W 'add list show drop-cache
 			remove help' -- "$cur")
 		;;
+	"1 heat")
+		mapfile -t COMPREPLY < <(compgen -W 'show list drain sample help' \
+			-- "$cur")
+		;;
 	"1 page" | "1 merge" | "1 numa" | "1 move" | "1 replicate" | "1 collapse")
 		mapfile -t COMPREPLY < <(compgen -W 'help' -- "$cur")
 		_discoctl_names ram
@@ -111,6 +115,9 @@ _discoctl()
 		_discoctl_domains
 		;;
 	"2 vm show" | "2 vcpu list" | "2 vcpu show" | "2 vcpu dump")
+		_discoctl_names ram
+		;;
+	"2 heat show" | "2 heat list" | "2 heat drain" | "2 heat sample")
 		_discoctl_names ram
 		;;
 	[2-9]" merge "* | [1-9][0-9]" merge "* | [2-9]" numa "* | [1-9][0-9]" numa "*)

@@ -90,6 +90,7 @@ int cmd_numa(struct ctl *ctl, int argc, char **argv);
 int cmd_move(struct ctl *ctl, int argc, char **argv);
 int cmd_replicate(struct ctl *ctl, int argc, char **argv);
 int cmd_collapse(struct ctl *ctl, int argc, char **argv);
+int cmd_heat(struct ctl *ctl, int argc, char **argv);
 int cmd_clone(struct ctl *ctl, int argc, char **argv);
 int cmd_top(struct ctl *ctl, int argc, char **argv);
 int cmd_stat(struct ctl *ctl, int argc, char **argv);

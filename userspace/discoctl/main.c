@@ -42,6 +42,10 @@ static const char help[] =
 	"  move NAME NODE [GFN[-GFN]] put pages of a machine on a node\n"
 	"  replicate NAME NODE [GFN[-GFN]] put copies of them there, for reading\n"
 	"  collapse NAME NODE [GFN[-GFN]] drop the copies\n"
+	"  heat show NAME             what the sampler of a machine does\n"
+	"  heat list NAME             which NUMA nodes use which of its pages\n"
+	"  heat drain NAME            the same, and begin at zero\n"
+	"  heat sample NAME PERCENT   let the sampler take so much of a CPU\n"
 	"  clone DOMAIN NAME          start copies of a paused libvirt domain\n"
 	"  top                        memory, sharing, moves and locality, live\n"
 	"  stat                       counters of the module\n"
@@ -84,6 +88,7 @@ static const struct command commands[] = {
 	{ "move", cmd_move },
 	{ "replicate", cmd_replicate },
 	{ "collapse", cmd_collapse },
+	{ "heat", cmd_heat },
 	{ "clone", cmd_clone },
 	{ "top", cmd_top },
 	{ "stat", cmd_stat },

@@ -22,6 +22,9 @@ static const struct {
 	{ DISCO_FEATURE_VIEWS, "views" },
 	{ DISCO_FEATURE_DISK, "disk" },
 	{ DISCO_FEATURE_MERGE, "merge" },
+	{ DISCO_FEATURE_MOVE, "move" },
+	{ DISCO_FEATURE_REPLICATE, "replicate" },
+	{ DISCO_FEATURE_HEAT, "heat" },
 };
 
 static struct json_object *module_json(const struct disco_query *query)

@@ -666,6 +666,83 @@ static void copies_are_counted(void **state)
 			 EXIT_ERROR);
 }
 
+/* What nodes did is listed, and taken; the sampler takes a part of a CPU. */
+static void heat_is_listed(void **state)
+{
+	struct ctl text = { 0 };
+	struct ctl json = { .json = true };
+	static const struct {
+		const char *percent;
+		uint32_t ppm;
+	} good[] = {
+		{ "1", 10000 },	{ "0.25", 2500 },	{ "100%", 1000000 },
+		{ "0.0001", 1 }, { "99.9999", 999999 },	{ "0", 0 },
+		{ "2.50%", 25000 },
+	};
+	static const char * const bad[] = {
+		"", "x", "-1", ".5", "1.", "1.00000", "100.0001", "101", "1 ",
+		"1%%", "1.2.3", "99999999999999999999", "%",
+	};
+
+	(void)state;
+	fake.pages = 6;
+	assert_int_equal(run(&json, cmd_heat, "list", "a", NULL), EXIT_OK);
+	assert_string_equal(output,
+		"{\"vm\":\"a\",\"counters\":["
+		"{\"gfn\":2,\"node\":0,\"reads\":1,\"writes\":0},"
+		"{\"gfn\":2,\"node\":1,\"reads\":0,\"writes\":1},"
+		"{\"gfn\":4,\"node\":0,\"reads\":2,\"writes\":0},"
+		"{\"gfn\":4,\"node\":1,\"reads\":0,\"writes\":2}]}\n");
+	assert_int_equal(run(&text, cmd_heat, "drain", "a", NULL), EXIT_OK);
+	assert_string_equal(output,
+		"GFN            NODE      READS     WRITES\n"
+		"0x2               0          1          0\n"
+		"0x2               1          0          1\n"
+		"0x4               0          2          0\n"
+		"0x4               1          0          2\n");
+	assert_int_equal(run(&json, cmd_heat, "drain", "a", NULL), EXIT_OK);
+	assert_string_equal(output, "{\"vm\":\"a\",\"counters\":[]}\n");
+
+	fake.heat.out_max_counters = 99;
+	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
+		assert_int_equal(run(&text, cmd_heat, "sample", "a",
+				     good[i].percent), EXIT_OK);
+		assert_int_equal(fake.heat.out_budget, good[i].ppm);
+		assert_int_equal(fake.heat.out_max_counters, 99);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		assert_int_equal(run(&json, cmd_heat, "sample", "a", bad[i]),
+				 EXIT_ERROR);
+		assert_non_null(strstr(output, "no part of a CPU in percent"));
+	}
+	fake.heat.out_counters = 7;
+	fake.heat.out_budget = 2500;
+	fake.heat.out_time_ns = 20000000000;
+	fake.heat.out_cost_ns = 25000000;
+	fake.heat.out_pages = 3;
+	fake.heat.out_faults = 2;
+	assert_int_equal(run(&text, cmd_heat, "show", "a", NULL), EXIT_OK);
+	assert_string_equal(output,
+		"counters  7 of 99\n"
+		"sampler   may take 0.25% of a CPU, has taken 0.125% in 20.0 s\n"
+		"pages     3 unmapped\nfaults    2\n");
+	assert_int_equal(run(&json, cmd_heat, "show", "a", NULL), EXIT_OK);
+	assert_string_equal(output,
+		"{\"vm\":\"a\",\"counters\":7,\"max_counters\":99,"
+		"\"budget_ppm\":2500,\"time_ns\":20000000000,"
+		"\"cost_ns\":25000000,\"pages\":3,\"faults\":2}\n");
+	fake.heat.out_budget = 0;
+	assert_int_equal(run(&text, cmd_heat, "show", "a", NULL), EXIT_OK);
+	assert_string_equal(output, "counters  7 of 99\nsampler   off\n");
+	assert_int_equal(run(&json, cmd_heat, "drain", NULL, NULL), EXIT_ERROR);
+	assert_int_equal(run(&json, cmd_heat, "sample", "a", NULL), EXIT_ERROR);
+	assert_int_equal(run(&json, cmd_heat, "list", "none", NULL), EXIT_ERROR);
+	fake.error = ENOTTY;
+	assert_int_equal(run(&json, cmd_heat, "show", "a", NULL), EXIT_ERROR);
+	assert_int_equal(run(&json, cmd_heat, "list", "a", NULL), EXIT_ERROR);
+	assert_int_equal(run(&json, cmd_heat, "sample", "a", "1"), EXIT_ERROR);
+}
+
 /* Counters are grouped by what their names tell; new ones show up. */
 static void counters_are_grouped(void **state)
 {
@@ -708,6 +785,7 @@ int main(void)
 		TEST(replicas_are_shown),
 		TEST(moves_are_counted),
 		TEST(copies_are_counted),
+		TEST(heat_is_listed),
 		TEST(counters_are_grouped),
 	};
 

@@ -61,7 +61,7 @@ def check_commands():
             description={words[0] for words in man_described(man)},
             completion=complete(""))
 
-    for name in ("vm", "vcpu", "disk"):
+    for name in ("vm", "vcpu", "disk", "heat"):
         commands = table(f"userspace/discoctl/{name}.c", f"{name}_commands")
         compare(f"{name} commands", code=commands,
                 completion=complete(name, ""),
