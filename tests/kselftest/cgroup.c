@@ -218,12 +218,16 @@ TEST_F(cgroup, limit_kills_the_one_who_faults)
 	close(ready[1]);
 }
 
-/* Moves all pages of a VM to a node other than theirs; how many were moved. */
-static int move_all(const struct dt_fs *fs, int vm, uint32_t nr)
+/*
+ * Moves all pages of a VM to a node other than theirs, or copies them there; how
+ * many it were.
+ */
+static int move_all(const struct dt_fs *fs, int vm, uint32_t operation,
+		    uint32_t nr)
 {
 	struct disco_move_entry *entries = calloc(nr, sizeof(*entries));
 	struct disco_move move = {
-		.size = sizeof(move), .operation = DISCO_MOVE_MIGRATE,
+		.size = sizeof(move), .operation = operation,
 		.vm_fd = vm, .entries = (uintptr_t)entries, .nr = nr,
 	};
 
@@ -257,7 +261,7 @@ TEST_F(cgroup, moved_page_is_charged_as_before)
 	pid = dt_fork();
 	if (!pid) {
 		write_file("/disco-b", "cgroup.procs", "0");
-		_exit(move_all(&self->fs, vm, nr) != nr);
+		_exit(move_all(&self->fs, vm, DISCO_MOVE_MIGRATE, nr) != nr);
 	}
 	EXPECT_EQ(0, dt_wait(pid));
 	EXPECT_LE(a - SLACK, read_number("/disco-a", "memory.current", NULL));
@@ -266,11 +270,46 @@ TEST_F(cgroup, moved_page_is_charged_as_before)
 
 	refused = dt_counter("refused_node_full");
 	write_file("/disco-a", "memory.max", "16M");
-	EXPECT_EQ(0, move_all(&self->fs, vm, nr));
+	EXPECT_EQ(0, move_all(&self->fs, vm, DISCO_MOVE_MIGRATE, nr));
 	EXPECT_EQ(refused + nr, dt_counter("refused_node_full"));
 	EXPECT_EQ(0, read_number("/disco-a", "memory.events", "oom_kill"));
 	for (uint32_t i = 0; i < nr; i++)
 		ASSERT_TRUE(dt_is_filled(at + i * dt_page, 1, i));
+}
+
+/* Who has a page copied does not pay for the copy, and who cannot gets none. */
+TEST_F(cgroup, replica_is_charged_as_its_page)
+{
+	size_t size = 16 * MIB;
+	uint32_t nr = size / dt_page;
+	int vm = dt_create(&self->fs, "vm", size);
+	char *at = dt_map(vm, size);
+	long b = read_number("/disco-b", "memory.current", NULL), a, refused;
+	pid_t pid;
+
+	if (access("/sys/devices/system/node/node1", F_OK))
+		SKIP(return, "this machine has one node");
+	EXPECT_EQ(0, dt_wait(toucher("/disco-a", at, size, 1)));
+	a = read_number("/disco-a", "memory.current", NULL);
+	pid = dt_fork();
+	if (!pid) {
+		write_file("/disco-b", "cgroup.procs", "0");
+		_exit(move_all(&self->fs, vm, DISCO_MOVE_REPLICATE, nr) != nr);
+	}
+	EXPECT_EQ(0, dt_wait(pid));
+	EXPECT_LE(a + (long)size - SLACK,
+		  read_number("/disco-a", "memory.current", NULL));
+	EXPECT_GE(b + SLACK, read_number("/disco-b", "memory.current", NULL));
+
+	/* A write gives the copies back. */
+	dt_fill_run(at, 1, 0, nr);
+	EXPECT_GE(a + SLACK, read_number("/disco-a", "memory.current", NULL));
+	refused = dt_counter("refused_node_full");
+	write_file("/disco-a", "memory.max", "8M");
+	EXPECT_EQ(0, move_all(&self->fs, vm, DISCO_MOVE_REPLICATE, nr));
+	EXPECT_EQ(refused + nr, dt_counter("refused_node_full"));
+	EXPECT_EQ(0, read_number("/disco-a", "memory.events", "oom_kill"));
+	EXPECT_TRUE(dt_run_is_filled(at, 1, 0, nr));
 }
 
 /* Makes the largest second-level TLB there is, in @group. */
