@@ -230,19 +230,17 @@ void disco_replica_discard(struct disco_vm *vm, struct folio *replica)
 int disco_replica_add(struct disco_vm *vm, pgoff_t gfn, struct folio *master,
 		      struct folio *replica)
 {
-	struct folio *first = disco_replica_first(master);
+	void *next;
 
 	VM_WARN_ON_ONCE_FOLIO(!folio_test_locked(master), master);
 	disco_folio_copy(replica, master);
-	replica->private = (void *)name_master(master);
-	replica->index = (unsigned long)first;
-	if (xa_is_err(xa_store(&replicas, folio_pfn(master), replica,
-			       GFP_KERNEL))) {
-		replica->private = NULL;
-		replica->index = 0;
+	next = xa_store(&replicas, folio_pfn(master), replica, GFP_KERNEL);
+	if (xa_is_err(next)) {
 		disco_refuse(DISCO_refused_nomem, vm, gfn);
 		return -ENOMEM;
 	}
+	replica->private = (void *)name_master(master);
+	replica->index = (unsigned long)next;
 	disco_count_page(DISCO_replica_added, vm, gfn, replica);
 	disco_settle();
 	return 0;

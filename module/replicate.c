@@ -38,21 +38,19 @@ static bool may_touch(struct disco_vm *vm, struct folio *folio)
 	return !disco_memmap_others(folio, vm->id) || capable(CAP_SYS_NICE);
 }
 
-static bool has_copy_on(struct folio *folio, int node)
-{
-	return folio_nid(folio) == node || disco_replica_on(folio, node);
-}
-
 static int replicate_prepare(struct disco_move_run *run, unsigned int i,
 			     struct folio *folio, bool shared)
 {
 	const struct disco_move_entry *entry = &run->entry[i];
-	bool there;
+	bool there = folio_nid(folio) == entry->node;
 	int err;
 
-	folio_lock(folio);
-	there = has_copy_on(folio, entry->node);
-	folio_unlock(folio);
+	/* A private page has no replicas. */
+	if (shared && !there) {
+		folio_lock(folio);
+		there = disco_replica_on(folio, entry->node);
+		folio_unlock(folio);
+	}
 	if (there)
 		return -EEXIST;
 	run->new[i] = disco_replica_alloc(run->vm, entry->gfn, folio,
@@ -64,19 +62,22 @@ static int replicate_act(struct disco_move_run *run, unsigned int i,
 			 unsigned long *slot, struct folio *folio)
 {
 	pgoff_t gfn = run->entry[i].gfn;
+	int node = run->entry[i].node, err;
 	struct disco_vm *vm = run->vm;
-	int err;
 
-	/* By an earlier entry, or for another VM. */
-	if (has_copy_on(folio, run->entry[i].node))
+	/* Moved there meanwhile. */
+	if (folio_nid(folio) == node)
 		return -EEXIST;
-	if (!may_touch(vm, folio))
-		return -EPERM;
 	if (disco_slot_state(READ_ONCE(*slot)) == DISCO_PAGE_PRIVATE) {
 		if (!disco_slot_make_shared(vm, gfn, slot, folio, 1))
 			return -EBUSY;
 		percpu_counter_dec(&vm->nr_private);
 		percpu_counter_inc(&vm->nr_shared);
+	} else if (disco_replica_on(folio, node)) {
+		/* By an earlier entry, or for another VM. */
+		return -EEXIST;
+	} else if (!may_touch(vm, folio)) {
+		return -EPERM;
 	}
 	err = disco_replica_add(vm, gfn, folio, run->new[i]);
 	if (err)
