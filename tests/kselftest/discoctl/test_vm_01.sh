@@ -35,7 +35,7 @@ fill folder/b 0 4
 ctl -j vm show folder/b
 jtest ".private == 4 * $page and .shared == 6 * $page" "a write makes pages private"
 jtest ".machine == 7 * $page" "a shared page counts half for each of two"
-jtest '.states == {hole: 54, zero: 0, private: 4, shared: 6}' "states add up"
+jtest '.states == {hole: 54, zero: 0, private: 4, shared: 6, replicated: 0}' "states add up"
 jtest '([.nodes[].pages] | add) == 10' "nodes add up"
 jtest '.users == [{min: 1, max: 1, pages: 4}, {min: 2, max: 2, pages: 6}]' \
 	"users add up"
