@@ -244,6 +244,19 @@ static int move_all(const struct dt_fs *fs, int vm, uint32_t operation,
 	return move.out_moved;
 }
 
+/* A process of /disco-b that moves, or replicates, all pages. */
+static pid_t mover(const struct dt_fs *fs, int vm, uint32_t operation,
+		   uint32_t nr)
+{
+	pid_t pid = dt_fork();
+
+	if (!pid) {
+		write_file("/disco-b", "cgroup.procs", "0");
+		_exit(move_all(fs, vm, operation, nr) != nr);
+	}
+	return pid;
+}
+
 /* Who moves a page does not pay for it, and who cannot pay keeps it. */
 TEST_F(cgroup, moved_page_is_charged_as_before)
 {
@@ -252,18 +265,12 @@ TEST_F(cgroup, moved_page_is_charged_as_before)
 	int vm = dt_create(&self->fs, "vm", size);
 	char *at = dt_map(vm, size);
 	long b = read_number("/disco-b", "memory.current", NULL), a, refused;
-	pid_t pid;
 
 	if (access("/sys/devices/system/node/node1", F_OK))
 		SKIP(return, "this machine has one node");
 	EXPECT_EQ(0, dt_wait(toucher("/disco-a", at, size, 1)));
 	a = read_number("/disco-a", "memory.current", NULL);
-	pid = dt_fork();
-	if (!pid) {
-		write_file("/disco-b", "cgroup.procs", "0");
-		_exit(move_all(&self->fs, vm, DISCO_MOVE_MIGRATE, nr) != nr);
-	}
-	EXPECT_EQ(0, dt_wait(pid));
+	EXPECT_EQ(0, dt_wait(mover(&self->fs, vm, DISCO_MOVE_MIGRATE, nr)));
 	EXPECT_LE(a - SLACK, read_number("/disco-a", "memory.current", NULL));
 	EXPECT_GE(a + SLACK, read_number("/disco-a", "memory.current", NULL));
 	EXPECT_GE(b + SLACK, read_number("/disco-b", "memory.current", NULL));
@@ -285,18 +292,12 @@ TEST_F(cgroup, replica_is_charged_as_its_page)
 	int vm = dt_create(&self->fs, "vm", size);
 	char *at = dt_map(vm, size);
 	long b = read_number("/disco-b", "memory.current", NULL), a, refused;
-	pid_t pid;
 
 	if (access("/sys/devices/system/node/node1", F_OK))
 		SKIP(return, "this machine has one node");
 	EXPECT_EQ(0, dt_wait(toucher("/disco-a", at, size, 1)));
 	a = read_number("/disco-a", "memory.current", NULL);
-	pid = dt_fork();
-	if (!pid) {
-		write_file("/disco-b", "cgroup.procs", "0");
-		_exit(move_all(&self->fs, vm, DISCO_MOVE_REPLICATE, nr) != nr);
-	}
-	EXPECT_EQ(0, dt_wait(pid));
+	EXPECT_EQ(0, dt_wait(mover(&self->fs, vm, DISCO_MOVE_REPLICATE, nr)));
 	EXPECT_LE(a + (long)size - SLACK,
 		  read_number("/disco-a", "memory.current", NULL));
 	EXPECT_GE(b + SLACK, read_number("/disco-b", "memory.current", NULL));
