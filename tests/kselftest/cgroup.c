@@ -2,6 +2,7 @@
 /* Memory is charged to who touches it; its limit hurts nobody else. */
 #define _GNU_SOURCE
 #include "fixture.h"
+#include "nodes.h"
 
 #include <stdlib.h>
 #include <sys/mount.h>
@@ -227,7 +228,7 @@ static int move_all(const struct dt_fs *fs, int vm, uint32_t operation,
 {
 	struct disco_move_entry *entries = calloc(nr, sizeof(*entries));
 	struct disco_move move = {
-		.size = sizeof(move), .operation = operation,
+		.operation = operation,
 		.vm_fd = vm, .entries = (uintptr_t)entries, .nr = nr,
 	};
 
@@ -235,7 +236,7 @@ static int move_all(const struct dt_fs *fs, int vm, uint32_t operation,
 		entries[i] = (struct disco_move_entry){
 			.gfn = i, .node = !dt_pmap(fs, vm, i).node,
 		};
-	if (ioctl(fs->control, DISCO_MOVE, &move))
+	if (dt_try_move(fs, &move))
 		dt_die("DISCO_MOVE");
 	for (uint32_t i = 0; i < nr; i++)
 		if (entries[i].out_result && entries[i].out_result != -ENOMEM)
