@@ -209,6 +209,7 @@ enum np_verb {
  * @node: where to
  * @gfn: the page
  * @heat: misses that the node had on it since the counters were reset
+ * @shared: other VMs use the page, too
  * @why: reason, in words
  */
 struct np_action {
@@ -217,6 +218,7 @@ struct np_action {
 	uint32_t node;
 	uint64_t gfn;
 	uint64_t heat;
+	bool shared;
 	const char *why;
 };
 
@@ -253,10 +255,12 @@ struct np_stat {
  * struct np_place - where a page is
  * @home: node of the page, or of its master
  * @copies: nodes that have a copy, a bit each; without @home
+ * @shared: other VMs use it, too, so it is not taken away from where it is
  */
 struct np_place {
 	uint32_t home;
 	uint64_t copies;
+	bool shared;
 };
 
 /**
@@ -286,6 +290,7 @@ int np_policy_decide(struct np_policy *policy, uint64_t now_ns,
 void np_policy_done(struct np_policy *policy, const struct np_action *action,
 		    int result);
 void np_policy_forget(struct np_policy *policy, uint32_t vm);
+void np_policy_trim(struct np_policy *policy);
 const struct np_stat *np_policy_stat(const struct np_policy *policy);
 
 #endif /* NUMA_POLICY_NUMA_H */

@@ -98,33 +98,6 @@ static void set_place(struct np_policy *policy, struct np_page *page,
 }
 
 /**
- * np_policy_place - say where a page is
- * @policy: the policy
- * @vm: number of the VM
- * @gfn: the page
- * @place: where it is
- *
- * A page that was never placed is taken to be where the rule would put it when
- * its first heat comes.
- *
- * Return: 0; -EINVAL for a node that there is not; -ENOMEM.
- */
-int np_policy_place(struct np_policy *policy, uint32_t vm, uint64_t gfn,
-		    const struct np_place *place)
-{
-	struct np_page *page;
-
-	if (place->home >= policy->nodes ||
-	    (policy->nodes < 64 && place->copies >> policy->nodes))
-		return -EINVAL;
-	page = get_page(policy, vm, gfn, place->home);
-	if (!page)
-		return -ENOMEM;
-	set_place(policy, page, place->home, place->copies);
-	return 0;
-}
-
-/**
  * np_moves - moves of a page that count against its limit
  * @policy: the policy
  * @page: the page
@@ -142,6 +115,47 @@ unsigned int np_moves(struct np_policy *policy, struct np_page *page)
 		page->collapsed = false;
 	}
 	return page->moves;
+}
+
+/* A write took them. */
+static void lose_copies(struct np_policy *policy, struct np_page *page)
+{
+	set_place(policy, page, page->place.home, 0);
+	np_moves(policy, page);
+	page->moves++;
+	page->collapsed = true;
+	policy->stat.collapsed++;
+}
+
+/**
+ * np_policy_place - say where a page is
+ * @policy: the policy
+ * @vm: number of the VM
+ * @gfn: the page
+ * @place: where it is
+ *
+ * A page that was never placed is taken to be where the rule would put it when
+ * its first heat comes. That a page has lost its copies means that it was written
+ * to, even if no heat tells.
+ *
+ * Return: 0; -EINVAL for a node that there is not; -ENOMEM.
+ */
+int np_policy_place(struct np_policy *policy, uint32_t vm, uint64_t gfn,
+		    const struct np_place *place)
+{
+	struct np_page *page;
+
+	if (place->home >= policy->nodes ||
+	    (policy->nodes < 64 && place->copies >> policy->nodes))
+		return -EINVAL;
+	page = get_page(policy, vm, gfn, place->home);
+	if (!page)
+		return -ENOMEM;
+	if (page->place.copies && !place->copies)
+		lose_copies(policy, page);
+	set_place(policy, page, place->home, place->copies);
+	page->place.shared = place->shared;
+	return 0;
 }
 
 static void fresh_counters(struct np_policy *policy, struct np_page *page)
@@ -202,11 +216,7 @@ int np_policy_heat(struct np_policy *policy, const struct np_heat *heat,
 	if (place)
 		*place = page->place;
 	if (heat->writes && page->place.copies) {
-		set_place(policy, page, page->place.home, 0);
-		np_moves(policy, page);
-		page->moves++;
-		page->collapsed = true;
-		policy->stat.collapsed++;
+		lose_copies(policy, page);
 		collapsed = 1;
 	}
 	fresh_counters(policy, page);
@@ -271,6 +281,7 @@ void np_ask(struct np_policy *policy, const struct np_page *page,
 		.gfn = page->gfn,
 		.node = node,
 		.heat = page->count[node],
+		.shared = page->place.shared,
 		.why = why,
 	};
 }
@@ -428,6 +439,30 @@ void np_policy_forget(struct np_policy *policy, uint32_t vm)
 			policy->queue[kept++] = policy->queue[i];
 	policy->nr_queue = kept;
 	np_pages_each(policy->pages, keep_other, &forget);
+}
+
+static bool keep_known(struct np_page *page, void *data)
+{
+	struct np_policy *policy = data;
+
+	if (page->queued || page->place.copies || np_moves(policy, page) ||
+	    policy->reset - page->reset <= 1)
+		return true;
+	policy->stat.pages--;
+	return false;
+}
+
+/**
+ * np_policy_trim - forget pages of which no more is known than where they are
+ * @policy: the policy
+ *
+ * Those without copies that had neither heat since the reset before the last one
+ * nor moves that count. For who says where a page is each time that it has heat;
+ * otherwise a policy knows all pages that ever had any.
+ */
+void np_policy_trim(struct np_policy *policy)
+{
+	np_pages_each(policy->pages, keep_known, policy);
 }
 
 /**

@@ -45,7 +45,7 @@ static void carrefour_decide(struct np_policy *policy, struct np_page *page)
 		   policy->misses * policy->config.value[NP_CARREFOUR_LOCAL_PERCENT];
 	int node;
 
-	if (users(policy, page) == 1) {
+	if (users(policy, page) == 1 && !page->place.shared) {
 		node = np_hottest(policy, page);
 		if (low && node >= 0 && !page->place.copies)
 			np_ask(policy, page, NP_MIGRATE, node,

@@ -4,10 +4,10 @@
  *
  * A page is hot for a node when the node's misses since the reset pass the
  * trigger. If no other node's pass the sharing threshold, the page is migrated
- * there. If others' do, each node that does gets a copy, unless the page is
- * written: then it is left alone. Moves of one page are limited in number, and
- * a page whose copies were dropped for a write gets none until the limit's
- * window ends, however few writes are seen.
+ * there, unless other VMs use it, too. Else each node that passes it gets a copy,
+ * unless the page is written: then it is left alone. Moves of one page are limited
+ * in number, and a page whose copies were dropped for a write gets none until the
+ * limit's window ends, however few writes are seen.
  */
 #include "policy.h"
 
@@ -39,7 +39,8 @@ static void disco_decide(struct np_policy *policy, struct np_page *page)
 		policy->stat.over_limit++;
 		return;
 	}
-	if (!page->place.copies && !is_shared(policy, page, hot)) {
+	if (!page->place.copies && !page->place.shared &&
+	    !is_shared(policy, page, hot)) {
 		np_ask(policy, page, NP_MIGRATE, hot,
 		       "hot on this node, and on no other");
 		return;
@@ -51,7 +52,8 @@ static void disco_decide(struct np_policy *policy, struct np_page *page)
 	for (unsigned int i = 0; i < policy->nodes; i++)
 		if (page->count[i] >= value[NP_DISCO_SHARING] &&
 		    !np_place_local(&page->place, i))
-			np_ask(policy, page, NP_REPLICATE, i,
+			np_ask(policy, page, NP_REPLICATE, i, page->place.shared ?
+			       "hot, used by other machines, and not written" :
 			       "hot on several nodes, and not written");
 }
 

@@ -496,6 +496,80 @@ static void forgetting_loses_no_page(void **state)
 	}
 }
 
+/* What other VMs use is copied, not taken away; also if nobody else is hot. */
+static void what_is_shared_is_not_migrated(void **state)
+{
+	struct np_place place = { .home = 0, .shared = true };
+
+	(void)state;
+	begin("disco");
+	assert_int_equal(np_policy_place(policy, 1, 7, &place), 0);
+	assert_int_equal(np_policy_place(policy, 1, 8, &place), 0);
+	heat(7, 3, 500, 0);
+	heat(8, 3, 500, 1);
+	decide_after(10);
+	assert_int_equal(nr, 1);
+	assert_action(0, NP_REPLICATE, 7, 3);
+	assert_true(actions[0].shared);
+
+	begin_with("carrefour", "carrefour.misses_per_ms=0");
+	assert_int_equal(np_policy_place(policy, 1, 7, &place), 0);
+	heat(7, 3, 500, 0);
+	decide_after(1000);
+	assert_int_equal(nr, 1);
+	assert_action(0, NP_REPLICATE, 7, 3);
+}
+
+/* Copies that are found to be gone were taken by a write, whoever saw it. */
+static void lost_copies_are_remembered(void **state)
+{
+	struct np_place place = { .home = 0, .copies = 2 };
+
+	(void)state;
+	begin("disco");
+	assert_int_equal(np_policy_place(policy, 1, 7, &place), 0);
+	place.copies = 0;
+	assert_int_equal(np_policy_place(policy, 1, 7, &place), 0);
+	assert_int_equal(np_policy_stat(policy)->collapsed, 1);
+	assert_int_equal(np_policy_stat(policy)->copies, 0);
+	heat(7, 0, 200, 0);
+	heat(7, 1, 200, 0);
+	decide_after(10);
+	assert_int_equal(nr, 0);
+	assert_int_equal(np_policy_place(policy, 1, 7, &place), 0);
+	assert_int_equal(np_policy_stat(policy)->collapsed, 1);
+}
+
+/* Only pages of which nothing is known are forgotten. */
+static void trimming_keeps_what_is_known(void **state)
+{
+	struct np_place place = { .home = 0, .copies = 2 };
+
+	(void)state;
+	begin("disco");
+	for (uint64_t gfn = 100; gfn < 3000; gfn++)
+		heat(gfn, 0, 1, 0);
+	assert_int_equal(np_policy_place(policy, 1, 7, &place), 0);
+	heat(8, 0, 1, 0);
+	heat(8, 1, 500, 0);
+	heat(9, 0, 1, 0);
+	decide_after(100);
+	obey();
+	np_policy_trim(policy);
+	assert_int_equal(np_policy_stat(policy)->pages, 2903);
+	decide_after(100);
+	heat(9, 0, 1, 0);
+	decide_after(100);
+	np_policy_trim(policy);
+	/* With copies, moved, and used since. */
+	assert_int_equal(np_policy_stat(policy)->pages, 3);
+	assert_int_equal(np_policy_stat(policy)->copies, 1);
+	decide_after(1000);
+	np_policy_trim(policy);
+	assert_int_equal(np_policy_stat(policy)->pages, 1);
+	assert_int_equal(place_of(7).copies, 2);
+}
+
 /* Nodes that there are not are refused, and nothing is remembered. */
 static void bad_nodes_are_refused(void **state)
 {
@@ -569,6 +643,9 @@ int main(void)
 		TEST(refusals_count),
 		TEST(vms_are_forgotten),
 		TEST(forgetting_loses_no_page),
+		TEST(what_is_shared_is_not_migrated),
+		TEST(lost_copies_are_remembered),
+		TEST(trimming_keeps_what_is_known),
 		TEST(bad_nodes_are_refused),
 		TEST(all_sizes_work),
 	};
