@@ -11,7 +11,7 @@
 #include <wchar.h>
 #include <wctype.h>
 
-#include "discoctl.h"
+#include "text.h"
 
 /* Returns what follows the number, or NULL. */
 static const char *scan_number(const char *text, uint64_t *value)

@@ -3,15 +3,13 @@
  * discoctl top, where machines run: the threads of the processes that have a
  * machine's memory mapped, and the nodes of the processors they were on.
  */
-#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/sysmacros.h>
 
+#include "monitors.h"
 #include "top.h"
 
 struct top_paths top_paths = {
@@ -130,103 +128,47 @@ int top_add_thread(struct top *top, struct top_vm *vm,
 	return 0;
 }
 
-/* Fields 14, 15, 22 and 39 of proc(5)'s stat; the name may be anything. */
-static bool parse_stat(const struct top *top, const char *text,
-		       struct top_thread *thread)
-{
-	const char *rest = strrchr(text, ')');
-	uint64_t user, system;
-	unsigned int cpu;
+/**
+ * struct place - whose threads are read
+ * @top: what top knows
+ * @vm: the machine, while threads are read
+ */
+struct place {
+	struct top *top;
+	struct top_vm *vm;
+};
 
-	if (!rest ||
-	    sscanf(rest + 1,
-		   " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %" SCNu64 " %" SCNu64
-		   " %*d %*d %*d %*d %*d %*d %" SCNu64
-		   " %*u %*d %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %*d %u",
-		   &user, &system, &thread->start, &cpu) != 4)
-		return false;
-	thread->ticks = user + system;
-	thread->node = !top->cpu_node ? 0 : cpu < top->nr_cpus ?
-		       top->cpu_node[cpu] : TOP_MAX_NODES;
-	return true;
+static int add_thread(const struct monitor_thread *found, void *data)
+{
+	struct place *place = data;
+	struct top *top = place->top;
+	const struct top_thread thread = {
+		.id = found->id,
+		.start = found->start,
+		.ticks = found->ticks,
+		.node = !top->cpu_node ? 0 : found->cpu < top->nr_cpus ?
+			top->cpu_node[found->cpu] : TOP_MAX_NODES,
+	};
+
+	return top_add_thread(top, place->vm, &thread);
 }
 
-/* Threads that end meanwhile are left out. */
-static int add_threads(struct top *top, struct top_vm *vm, const char *tasks)
+static int add_monitor(const struct monitor *monitor, void *data)
 {
-	DIR *dir = opendir(tasks);
-	struct dirent *ent;
+	struct place *place = data;
+	struct top_refresh *now = &place->top->now;
 	int ret = 0;
 
-	while (!ret && dir && (ent = readdir(dir))) {
-		struct top_thread thread = { .id = atoi(ent->d_name) };
-		char text[1024];
-		size_t len;
-		FILE *file;
-
-		if (thread.id <= 0)
+	for (size_t i = 0; !ret && i < now->nr; i++) {
+		place->vm = &now->vm[i];
+		if (place->vm->ino != monitor->ino)
 			continue;
-		file = open_in(tasks, ent->d_name, "stat");
-		if (!file)
-			continue;
-		len = fread(text, 1, sizeof(text) - 1, file);
-		fclose(file);
-		text[len] = '\0';
-		if (parse_stat(top, text, &thread))
-			ret = top_add_thread(top, vm, &thread);
+		/* Threads tell better where it runs than what they once said. */
+		if (!place->vm->monitors++)
+			place->vm->nr_threads = 0;
+		ret = monitor_threads(top_paths.proc, monitor->pid, add_thread,
+				      place);
 	}
-	if (dir)
-		closedir(dir);
-	return ret;
-}
-
-static int add_monitor(struct top *top, struct top_vm *vm, const char *pid)
-{
-	char *tasks;
-	int ret;
-
-	/* Threads tell better where it runs than what they once said. */
-	if (!vm->monitors++)
-		vm->nr_threads = 0;
-	if (asprintf(&tasks, "%s/%s/task", top_paths.proc, pid) < 0)
-		return out_of_memory(top);
-	ret = add_threads(top, vm, tasks);
-	free(tasks);
-	return ret;
-}
-
-/* A monitor maps its machine in several parts, or several times. */
-static int find_machines(struct top *top, const char *pid, FILE *maps, dev_t dev)
-{
-	struct top_refresh *now = &top->now;
-	bool *found = NULL;
-	char *line = NULL;
-	size_t room = 0;
-	int ret = 0;
-
-	while (!ret && getline(&line, &room, maps) > 0) {
-		unsigned int major_nr, minor_nr;
-		uint64_t ino;
-		char write;
-
-		/* Who only looks, as discoctl merge does, runs nothing. */
-		if (sscanf(line, "%*x-%*x %*c%c%*2c %*x %x:%x %" SCNu64, &write,
-			   &major_nr, &minor_nr, &ino) != 4 ||
-		    write != 'w' || makedev(major_nr, minor_nr) != dev)
-			continue;
-		if (!found)
-			found = calloc(now->nr + 1, sizeof(*found));
-		if (!found)
-			ret = out_of_memory(top);
-		for (size_t i = 0; !ret && i < now->nr; i++) {
-			if (found[i] || now->vm[i].ino != ino)
-				continue;
-			found[i] = true;
-			ret = add_monitor(top, &now->vm[i], pid);
-		}
-	}
-	free(line);
-	free(found);
 	return ret;
 }
 
@@ -235,30 +177,17 @@ static int find_machines(struct top *top, const char *pid, FILE *maps, dev_t dev
  * @top: whose machines of @now get their threads
  * @dev: the mount's device number
  *
- * Processes of others are not told to everybody, and are then not found.
- *
- * Return: 0 or a negative errno.
+ * Return: 0 or -ENOMEM.
  */
 int top_find_monitors(struct top *top, dev_t dev)
 {
-	DIR *dir = opendir(top_paths.proc);
-	struct dirent *ent;
-	int ret = 0;
+	struct place place = { .top = top };
 
-	while (!ret && dir && top->now.nr && (ent = readdir(dir))) {
-		FILE *maps;
-
-		if (!isdigit((unsigned char)ent->d_name[0]))
-			continue;
-		maps = open_in(top_paths.proc, ent->d_name, "maps");
-		if (!maps)
-			continue;
-		ret = find_machines(top, ent->d_name, maps, dev);
-		fclose(maps);
-	}
-	if (dir)
-		closedir(dir);
-	return ret;
+	if (!top->now.nr)
+		return 0;
+	if (monitors_each(top_paths.proc, dev, add_monitor, &place))
+		return out_of_memory(top);
+	return 0;
 }
 
 /* Ticks that a thread has had before, 0 for one that is new. */
