@@ -3,7 +3,8 @@
 # make demo    two guests on disco.ko, in the lab
 # make check   every test
 # make bench   measurements against memfd, stock QEMU and KSM: hours. Parts of it:
-#              bench-ram, some 7 minutes, bench-clone and bench-guests
+#              bench-ram, some 7 minutes, bench-discod, 2 minutes, bench-clone and
+#              bench-guests
 #
 # make qemu builds Disco's QEMU, make bench-qemu compares it with the stock one.
 # make modules builds disco.ko for the lab's kernels; make KDIR=... module for
@@ -69,10 +70,13 @@ tests: deps
 check: all guest tests qemu
 	tests/check $(STEPS)
 
-bench: bench-ram bench-clone bench-guests
+bench: bench-ram bench-discod bench-clone bench-guests
 
 bench-ram: userspace tests build/module/release/disco.ko
 	$(MAKE) -C tests/bench bench-ram
+
+bench-discod: userspace tests build/module/release/disco.ko
+	$(MAKE) -C tests/bench bench-discod
 
 bench-clone: userspace guest build/module/release/disco.ko
 	$(MAKE) -C tests/bench bench-clone
@@ -92,5 +96,5 @@ clean:
 	rm -rf build
 
 .PHONY: all deps userspace modules module modules_install guest smp-kernel demo tests \
-	check bench bench-ram bench-clone bench-guests qemu bench-qemu clean
+	check bench bench-ram bench-discod bench-clone bench-guests qemu bench-qemu clean
 .DELETE_ON_ERROR:
