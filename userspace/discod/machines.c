@@ -192,7 +192,7 @@ void machines_close(struct discod *d)
  * @d: the daemon
  * @number: its number in the policy
  *
- * Return: the machine, or NULL if it is gone.
+ * Return: the machine, or NULL if it is gone; but then the policy does not know it.
  */
 struct machine *machine_find(const struct discod *d, uint32_t number)
 {

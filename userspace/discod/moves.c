@@ -139,9 +139,6 @@ static size_t select_actions(struct discod *d, const struct np_action *actions,
 	for (size_t i = 0; i < nr; i++) {
 		struct machine *machine = machine_find(d, actions[i].vm);
 
-		/* It went while its heat waited for a decision. */
-		if (!machine)
-			continue;
 		if (!is_useful(machine, &actions[i]))
 			done(d, machine, &actions[i], -EOPNOTSUPP);
 		else if (d->options.dry_run)

@@ -16,21 +16,13 @@ refused()
 	[[ $status == 2 && $err == *"$1"* ]]
 	ok $? "$2"
 }
-printf '[disco]\n\ntrigger = many\n' >"$tmp/bad"
-refused "$tmp/bad:3: disco.trigger: \"many\" is no number" "a bad policy file, by line and field" -c "$tmp/bad"
-printf '[disco]\ntrigger = 1\nsharing = 5\n' >"$tmp/bad"
-refused "$tmp/bad:3: disco.sharing = 5 (line 3) is above disco.trigger = 1 (line 2)" "numbers that contradict each other" -c "$tmp/bad"
-refused "$tmp/none: No such file" "a policy file that is not there" -c "$tmp/none"
-refused "--budget 101: use 0 to 100" "a budget that no CPU has" -b 101
-refused "--affinity all: there are none, node and memory" "an affinity that is none" -a all
 refused "$tmp/no/log: No such file" "a log that cannot be written" -l "$tmp/no/log"
-refused "\"more\" is no option" "a word too many" more
 
 start
 until_true 60 is_sampled a 1000000
 ok $? "a sampler is turned on"
 refused "there is a discod on $mnt already: process $daemon" "a second discod"
-cp "$tmp/bad" "$tmp/policy"
+printf '[disco]\ntrigger = 1\nsharing = 5\n' >"$tmp/policy"
 kill -HUP "$daemon"
 until_true 60 has_said "the policy stays as it was: $tmp/policy:3: disco.sharing = 5"
 ok $? "a policy file that became bad changes nothing"
@@ -91,15 +83,15 @@ end_guests
 
 # Machines come and go in the middle of rounds.
 write_policy
-sed -i 's/interval_ms = .*/interval_ms = 1/; s/reset_ms = .*/reset_ms = 20/' "$tmp/policy"
+sed -i 's/interval_ms = .*/interval_ms = 5/; s/reset_ms = .*/reset_ms = 100/' "$tmp/policy"
 start
-for ((i = 0; i < 10; i++)); do
-	for vm in b c d; do
+for ((i = 0; i < 5; i++)); do
+	for vm in b c; do
 		make_vm $vm 512
 		run_guest $vm 1:w:0-511 0:rv:0-511
 	done
 	kill "${guests[@]}"
-	rm "$mnt"/ram/[bcd]
+	rm "$mnt"/ram/[bc]
 	end_guests
 done
 kill -0 "$daemon"

@@ -57,6 +57,17 @@ void mock_remove(unsigned int vm)
 	mock.vm[vm].name = NULL;
 }
 
+/* Another machine of the same name. */
+void mock_replace(unsigned int vm)
+{
+	char before[sizeof(mock.vm[vm].file)];
+
+	/* The old file goes last, or the new one may be the same inode. */
+	strcpy(before, mock.vm[vm].file);
+	mock_add(vm, mock.vm[vm].name);
+	unlink(before);
+}
+
 void mock_end(void)
 {
 	for (unsigned int i = 0; i < MOCK_VMS; i++)
@@ -270,6 +281,8 @@ int disco_move(struct disco_vm *vm, struct disco_move *move)
 	struct disco_move_entry *entries = (void *)(uintptr_t)move->entries;
 
 	mock.moves++;
+	for (uint32_t i = 1; i < move->nr; i++)
+		mock.unsorted += entries[i].gfn < entries[i - 1].gfn;
 	for (uint32_t i = 0; i < move->nr; i++)
 		entries[i].out_result = move_page(&vm->vm->page[entries[i].gfn],
 						  move->operation,

@@ -48,6 +48,7 @@ struct mock_vm {
  * @error: if not 0, the mount is not there
  * @vm: machines
  * @moves: how many DISCO_MOVE there were
+ * @unsorted: how many entries of them came after a later page
  * @pmaps: how many walks over pages
  * @contexts: how many contexts there are
  */
@@ -55,6 +56,7 @@ struct mock {
 	int error;
 	struct mock_vm vm[MOCK_VMS];
 	unsigned int moves;
+	unsigned int unsorted;
 	unsigned int pmaps;
 	unsigned int contexts;
 };
@@ -64,6 +66,7 @@ extern struct mock mock;
 void mock_begin(void);
 void mock_add(unsigned int vm, const char *name);
 void mock_remove(unsigned int vm);
+void mock_replace(unsigned int vm);
 void mock_end(void);
 
 #endif /* MOCK_H */

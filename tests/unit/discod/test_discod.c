@@ -102,11 +102,12 @@ static void assert_page(unsigned int vm, uint64_t gfn, unsigned int node,
 	assert_int_equal(mock.vm[vm].page[gfn].copies, copies);
 }
 
-/* The log's only line. */
+/* A line of the log, since the one before. */
 static struct json_object *line(void)
 {
 	struct json_object *obj;
 
+	assert_int_equal(truncate(log_path, 0), 0);
 	log_line(&d);
 	obj = json_object_from_file(log_path);
 	assert_non_null(obj);
@@ -221,16 +222,22 @@ static void refusals_are_counted_and_end(void **state)
 	(void)state;
 	mock.vm[0].page[1].refusal = EBUSY;
 	mock.vm[0].page[2].refusal = ENOMEM;
+	/* Somebody has just moved it, and that is as good. */
+	mock.vm[0].page[4].refusal = EEXIST;
 	for (int round = 0; round < 20; round++) {
 		use(0, 1, 1, 1, 0);
 		use(0, 2, 1, 1, 0);
 		use(0, 3, 1, 1, 0);
+		if (round < 2)
+			use(0, 4, 1, 1, 0);
 		next_round();
 	}
 	obj = line();
 	assert_true(number(obj, "vms/0/refused/EBUSY") == 4);
 	assert_true(number(obj, "vms/0/refused/ENOMEM") == 4);
+	assert_true(number(obj, "vms/0/refused/EEXIST") == 1);
 	assert_true(number(obj, "vms/0/migrated") == 1);
+	assert_int_equal(np_policy_stat(d.policy)->failed, 8);
 	assert_true(number(obj, "totals/moved") == 1);
 	assert_true(number(obj, "totals/over_limit") > 0);
 	json_object_put(obj);
@@ -251,18 +258,22 @@ static void what_is_gone_is_left_out(void **state)
 	mock_remove(1);
 	next_round();
 	assert_int_equal(d.nr_machines, 1);
-	/* Another one of the same name has none of its heat. */
+	assert_int_equal(np_policy_stat(d.policy)->pages, 0);
+	/* Others of the same name have none of its heat. */
 	mock_add(1, "b");
 	use(1, 1, 1, 1, 0);
 	next_round();
+	mock_replace(1);
+	use(1, 1, 1, 1, 0);
 	next_round();
 	assert_int_equal(mock.moves, 0);
 	use(1, 1, 1, 1, 0);
 	next_round();
 	assert_page(1, 1, 1, 0);
+	assert_string_equal(d.said, "");
 	obj = line();
-	/* What b had is in the sum. */
-	assert_true(number(obj, "totals/uses") == 8);
+	/* What those before had is in the sum. */
+	assert_true(number(obj, "totals/uses") == 9);
 	assert_true(number(obj, "vms/1/uses") == 2);
 	json_object_put(obj);
 }
@@ -279,6 +290,9 @@ static void locality_is_that_of_uses(void **state)
 	use(0, 3, 1, 1, 0);
 	mock.vm[0].page[4].copies = 1 << 1;
 	use(0, 4, 1, 2, 0);
+	/* Gone: neither here nor there. */
+	use(0, 5, 1, 7, 0);
+	mock.vm[0].page[5].node = DISCO_NO_NODE;
 	next_round();
 	obj = line();
 	assert_true(number(obj, "vms/0/local") == 0.9);
@@ -286,6 +300,14 @@ static void locality_is_that_of_uses(void **state)
 	assert_int_equal(json_pointer_get(obj, "/vms/1/local", &found), 0);
 	assert_null(found);
 	assert_true(number(obj, "seconds") >= 1);
+	json_object_put(obj);
+
+	/* Each line is about its own time. */
+	d.log_last_ns -= NS_PER_S;
+	use(0, 1, 0, 3, 0);
+	next_round();
+	obj = line();
+	assert_true(number(obj, "vms/0/uses") == 3);
 	json_object_put(obj);
 }
 
@@ -348,21 +370,39 @@ static void a_mount_that_goes_is_waited_for(void **state)
 /* More than one drain, one look-up and one request. */
 static void many_pages_are_a_few_requests(void **state)
 {
+	unsigned int pmaps;
+
 	(void)state;
 	for (int round = 0; round < 2; round++) {
 		for (uint64_t gfn = 0; gfn < MOCK_PAGES; gfn++)
 			use(0, gfn, 1, 1, 0);
 		next_round();
 	}
+	pmaps = mock.pmaps;
 	use(0, 5, 2, 1, 0);
-	use(0, MOCK_PAGES - 1, 2, 1, 0);
+	use(0, 505, 2, 1, 0);
 	next_round();
 	for (uint64_t gfn = 0; gfn < MOCK_PAGES; gfn++)
 		assert_page(0, gfn, 1, 0);
 	assert_int_equal(mock.moves, 2);
 	/* A thousand pages each, and the two that are far from each other. */
-	assert_in_range(mock.pmaps, 2 * MOCK_PAGES / 1024 + 2,
-			    2 * MOCK_PAGES / 1024 + 8);
+	assert_in_range(pmaps, 2 * MOCK_PAGES / 1024, 2 * MOCK_PAGES / 1024 + 4);
+	assert_int_equal(mock.pmaps, pmaps + 2);
+}
+
+/* The policy has the hottest first; the module wants them one after the other. */
+static void requests_are_sorted(void **state)
+{
+	(void)state;
+	mock_add(1, "b");
+	mock_add(2, "c");
+	for (uint64_t gfn = 1; gfn < 100; gfn++)
+		use(gfn % 3, gfn * 7, 1, 2 + gfn * 31 % 50, 0);
+	next_round();
+	assert_int_equal(mock.moves, 3);
+	assert_int_equal(mock.unsorted, 0);
+	for (uint64_t gfn = 1; gfn < 100; gfn++)
+		assert_page(gfn % 3, gfn * 7, 1, 0);
 }
 
 static void a_new_policy_takes_over(void **state)
@@ -399,6 +439,7 @@ static void defaults_are_those_of_the_file(void **state)
 	assert_int_equal(policy_read(&options, &file, &error), 0);
 	for (int key = 0; key < NP_NR_KEYS; key++)
 		assert_int_equal(file.value[key], none.value[key]);
+	assert_ptr_equal(file.rule, none.rule);
 	assert_true(file.line[NP_DISCO_TRIGGER] > 0);
 }
 
@@ -421,6 +462,7 @@ int main(void)
 		TEST(without_budget_samplers_are_left_alone),
 		TEST(a_mount_that_goes_is_waited_for),
 		TEST(many_pages_are_a_few_requests),
+		TEST(requests_are_sorted),
 		TEST(a_new_policy_takes_over),
 		TEST(defaults_are_those_of_the_file),
 	};
