@@ -240,7 +240,7 @@ void disco_slot_replace_shared(struct disco_vm *vm, pgoff_t gfn,
 {
 	disco_slot_set(slot, disco_slot_value(folio, DISCO_PAGE_SHARED));
 	/* Other users' PTEs may be all there is; we cannot tell. */
-	if (disco_slot_mapped(old))
+	if (disco_slot_mapped(old, 1))
 		disco_vm_zap(vm, gfn, 1);
 	disco_slot_leave(vm, gfn, old);
 	disco_count_page(transition, vm, gfn, folio);

@@ -156,7 +156,7 @@ static bool reuse(struct disco_vm *vm, pgoff_t gfn, unsigned long *slot,
 	 * Our own PTEs hold references too; they are read-only in any case. Nobody
 	 * may go on reading a replica: what is written would not be in it.
 	 */
-	if (disco_slot_mapped(folio))
+	if (disco_slot_mapped(folio, refs))
 		disco_vm_zap(vm, gfn, 1);
 	if (!folio_ref_freeze(folio, 1 + refs))
 		return false;
@@ -332,7 +332,7 @@ void disco_slot_drop(struct disco_vm *vm, pgoff_t gfn, unsigned long *slot)
 	 * A fault that had the page locked when the caller unmapped the range
 	 * has inserted its PTE by now.
 	 */
-	if (disco_slot_mapped(folio))
+	if (disco_slot_mapped(folio, 0))
 		disco_vm_zap(vm, gfn, 1);
 	disco_slot_set(slot, 0);
 	percpu_counter_dec(shared ? &vm->nr_shared : &vm->nr_private);

@@ -23,10 +23,18 @@ static inline void disco_slot_set(unsigned long *slot, unsigned long value)
 	smp_store_release(slot, value);
 }
 
-/* Must a page, which is locked, be unmapped from a VM that leaves it? */
-static inline bool disco_slot_mapped(struct folio *folio)
+/*
+ * Must a page, which is locked, be unmapped from a VM that leaves it? The caller has
+ * @held references. That nobody has it mapped is not enough: who has cleared a PTE
+ * and not flushed it yet, for the sampler or madvise(), has a reference, and until
+ * then the VM may read the page.
+ */
+static inline bool disco_slot_mapped(struct folio *folio, int held)
 {
-	return folio_mapped(folio) || disco_replica_used(folio);
+	int known = disco_memmap_count(folio) + !!READ_ONCE(folio->mapping);
+
+	return folio_ref_count(folio) > known + held ||
+	       disco_replica_used(folio);
 }
 
 /* The slot leaves a page that is locked and referenced by the caller. */
