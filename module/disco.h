@@ -38,6 +38,7 @@
  *	disco_heat.lock			who takes heat, or starts and stops the
  *					sampler; before mmap_lock
  *	xa_lock of disco_heat.counters	a leaf
+ *	a chain of replica.c		a leaf
  *
  * Write and punch take the inode lock before any fault could take mmap_lock
  * under it: copies to and from user memory run with nothing held but the
@@ -398,8 +399,10 @@ int disco_move_shared(struct disco_vm *vm, pgoff_t gfn, int node);
 
 /* replica.c: copies of shared pages on other nodes */
 
+int disco_replica_init(void);
+void disco_replica_exit(void);
 struct folio *disco_replica_first(struct folio *master);
-struct folio *disco_replica_next(struct folio *replica);
+struct folio *disco_replica_next(struct folio *replica, struct folio *master);
 struct folio *disco_replica_on(struct folio *master, int node);
 unsigned int disco_replica_count(struct folio *master);
 bool disco_replica_used(struct folio *master);
@@ -408,8 +411,8 @@ struct folio *disco_replica_master(struct folio *folio);
 struct folio *disco_replica_alloc(struct disco_vm *vm, pgoff_t gfn,
 				  struct folio *master, int node, int *err);
 void disco_replica_discard(struct disco_vm *vm, struct folio *replica);
-int disco_replica_add(struct disco_vm *vm, pgoff_t gfn, struct folio *master,
-		      struct folio *replica);
+void disco_replica_add(struct disco_vm *vm, pgoff_t gfn, struct folio *master,
+		       struct folio *replica);
 void disco_replica_drop(struct disco_vm *vm, pgoff_t gfn, struct folio *master,
 			struct folio *replica);
 void disco_replica_drop_all(struct disco_vm *vm, pgoff_t gfn,
@@ -418,7 +421,7 @@ struct folio *disco_replica_bad(struct folio *master);
 
 #define disco_for_each_replica(replica, master)				\
 	for ((replica) = disco_replica_first(master); (replica);	\
-	     (replica) = disco_replica_next(replica))
+	     (replica) = disco_replica_next(replica, master))
 
 /* heat_sample.c: unmapping pages to see who uses them */
 

@@ -49,9 +49,12 @@ static int __init disco_init(void)
 	err = disco_memmap_cache_init();
 	if (err)
 		goto err_zero;
-	err = disco_disk_read_init();
+	err = disco_replica_init();
 	if (err)
 		goto err_cache;
+	err = disco_disk_read_init();
+	if (err)
+		goto err_replica;
 	err = misc_register(&disco_dev);
 	if (err)
 		goto err_read;
@@ -72,6 +75,8 @@ err_dev:
 	misc_deregister(&disco_dev);
 err_read:
 	disco_disk_read_exit();
+err_replica:
+	disco_replica_exit();
 err_cache:
 	disco_memmap_cache_destroy();
 err_zero:
@@ -87,6 +92,7 @@ static void __exit disco_exit(void)
 	/* Inodes and VMs of the last mount are freed by RCU callbacks. */
 	rcu_barrier();
 	disco_disk_read_exit();
+	disco_replica_exit();
 	disco_memmap_cache_destroy();
 	disco_zero_exit();
 }

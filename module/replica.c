@@ -9,18 +9,36 @@
  * that lock as ever, has unmapped its replicas as well. They go when the master
  * has no user any more, or one that writes to it.
  *
- * A master does not know that it has replicas: the table below does. Of several,
- * each leads to the next by folio->index; folio->private says whose they are.
+ * A master does not know that it has replicas: the table below does. In a replica,
+ * folio->index leads to the next one of the same chain, and folio->private says
+ * whose it is.
  *
- * All of it changes under the lock of the master.
+ * What replicas a page has changes under its lock.
  */
 #include <linux/highmem.h>
+#include <linux/log2.h>
 #include <linux/memory_hotplug.h>
+#include <linux/slab.h>
+/* Last: it does not include all that it needs. */
+#include <linux/bit_spinlock.h>
 
 #include "disco.h"
 
-/* Frame of a master to its first replica. */
-static DEFINE_XARRAY(replicas);
+/*
+ * Chains of replicas, by the low bits of their master's frame. Masters of one chain
+ * have locks of their own, so each chain has one, too: a bit beside the pointer to
+ * its first replica.
+ *
+ * There is one for 16 to 32 frames of the machine, so the table takes at most 0.012%
+ * of its memory, however many replicas there are and wherever their masters lie, and to
+ * add one cannot fail.
+ */
+static unsigned long *chains;
+static unsigned long nr_chains;
+
+#define FRAMES_PER_CHAIN 16
+#define CHAIN_LOCK 0
+#define CHAIN_LOCKED BIT(CHAIN_LOCK)
 
 /* What folio->private of a replica begins with, as MAGIC() of memmap.c. */
 #define REPLICA		0xd15eUL
@@ -32,6 +50,81 @@ static unsigned long name_master(struct folio *master)
 }
 
 /**
+ * disco_replica_init() - make the table of replicas
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int disco_replica_init(void)
+{
+	nr_chains = rounddown_pow_of_two(totalram_pages() / FRAMES_PER_CHAIN + 1);
+	chains = kvcalloc(nr_chains, sizeof(*chains), GFP_KERNEL);
+	return chains ? 0 : -ENOMEM;
+}
+
+/**
+ * disco_replica_exit() - undo disco_replica_init()
+ */
+void disco_replica_exit(void)
+{
+	kvfree(chains);
+}
+
+static unsigned long *chain_of(struct folio *master)
+{
+	return &chains[folio_pfn(master) & (nr_chains - 1)];
+}
+
+static struct folio *chain_first(unsigned long *chain)
+{
+	return (struct folio *)(READ_ONCE(*chain) & ~CHAIN_LOCKED);
+}
+
+static struct folio *chain_next(struct folio *replica)
+{
+	return (struct folio *)replica->index;
+}
+
+/* The first of @master's from @replica on, in a chain that is locked. */
+static struct folio *find(struct folio *replica, struct folio *master)
+{
+	void *name = (void *)name_master(master);
+
+	while (replica && replica->private != name)
+		replica = chain_next(replica);
+	return replica;
+}
+
+static void chain_add(struct folio *replica, struct folio *master)
+{
+	unsigned long *chain = chain_of(master);
+
+	replica->private = (void *)name_master(master);
+	bit_spin_lock(CHAIN_LOCK, chain);
+	replica->index = (unsigned long)chain_first(chain);
+	WRITE_ONCE(*chain, (unsigned long)replica | CHAIN_LOCKED);
+	bit_spin_unlock(CHAIN_LOCK, chain);
+}
+
+static void chain_remove(struct folio *replica, struct folio *master)
+{
+	unsigned long *chain = chain_of(master);
+	struct folio *prev;
+
+	bit_spin_lock(CHAIN_LOCK, chain);
+	prev = chain_first(chain);
+	if (prev == replica) {
+		WRITE_ONCE(*chain, replica->index | CHAIN_LOCKED);
+	} else {
+		while (chain_next(prev) != replica)
+			prev = chain_next(prev);
+		prev->index = replica->index;
+	}
+	bit_spin_unlock(CHAIN_LOCK, chain);
+	replica->private = NULL;
+	replica->index = 0;
+}
+
+/**
  * disco_replica_first() - the first replica of a page
  * @master: page of a VM, locked
  *
@@ -39,18 +132,33 @@ static unsigned long name_master(struct folio *master)
  */
 struct folio *disco_replica_first(struct folio *master)
 {
-	return xa_load(&replicas, folio_pfn(master));
+	unsigned long *chain = chain_of(master);
+	struct folio *replica;
+
+	/* If it has one that one is in the chain, whatever others do to it. */
+	if (!chain_first(chain))
+		return NULL;
+	bit_spin_lock(CHAIN_LOCK, chain);
+	replica = find(chain_first(chain), master);
+	bit_spin_unlock(CHAIN_LOCK, chain);
+	return replica;
 }
 
 /**
  * disco_replica_next() - the next replica of the same page
- * @replica: the one before, whose master is locked
+ * @replica: the one before
+ * @master: the page, locked
  *
  * Return: the replica; NULL if that was the last one.
  */
-struct folio *disco_replica_next(struct folio *replica)
+struct folio *disco_replica_next(struct folio *replica, struct folio *master)
 {
-	return (struct folio *)replica->index;
+	unsigned long *chain = chain_of(master);
+
+	bit_spin_lock(CHAIN_LOCK, chain);
+	replica = find(chain_next(replica), master);
+	bit_spin_unlock(CHAIN_LOCK, chain);
+	return replica;
 }
 
 /**
@@ -224,39 +332,16 @@ void disco_replica_discard(struct disco_vm *vm, struct folio *replica)
  *
  * Mappings of @master stay: a CPU of the replica's node finds it when it faults.
  *
- * Context: may sleep.
- * Return: 0; -ENOMEM, and then @replica is still the caller's.
+ * It has @replica from here on.
  */
-int disco_replica_add(struct disco_vm *vm, pgoff_t gfn, struct folio *master,
-		      struct folio *replica)
+void disco_replica_add(struct disco_vm *vm, pgoff_t gfn, struct folio *master,
+		       struct folio *replica)
 {
-	void *next;
-
 	VM_WARN_ON_ONCE_FOLIO(!folio_test_locked(master), master);
 	disco_folio_copy(replica, master);
-	next = xa_store(&replicas, folio_pfn(master), replica, GFP_KERNEL);
-	if (xa_is_err(next)) {
-		disco_refuse(DISCO_refused_nomem, vm, gfn);
-		return -ENOMEM;
-	}
-	replica->private = (void *)name_master(master);
-	replica->index = (unsigned long)next;
+	chain_add(replica, master);
 	disco_count_page(DISCO_replica_added, vm, gfn, replica);
 	disco_settle();
-	return 0;
-}
-
-static void free_replica(struct disco_vm *vm, pgoff_t gfn,
-			 struct folio *replica)
-{
-	disco_unsettle();
-	replica->private = NULL;
-	replica->index = 0;
-	uncharge(vm);
-	disco_count_page(DISCO_replica_dropped, vm, gfn, replica);
-	disco_settle();
-	/* Who has it pinned goes on reading it; no VM has it any more. */
-	folio_put(replica);
 }
 
 /**
@@ -265,24 +350,19 @@ static void free_replica(struct disco_vm *vm, pgoff_t gfn,
  * @gfn: where it has it
  * @master: its master, locked
  * @replica: the replica, unmapped by the caller
+ *
+ * Never allocates and never fails: it is part of tear-down.
  */
 void disco_replica_drop(struct disco_vm *vm, pgoff_t gfn, struct folio *master,
 			struct folio *replica)
 {
-	struct folio *prev = disco_replica_first(master);
-	struct folio *next = disco_replica_next(replica);
-
-	if (prev != replica) {
-		while (disco_replica_next(prev) != replica)
-			prev = disco_replica_next(prev);
-		prev->index = (unsigned long)next;
-	} else if (next) {
-		/* In place of another entry, so it needs no memory. */
-		xa_store(&replicas, folio_pfn(master), next, 0);
-	} else {
-		xa_erase(&replicas, folio_pfn(master));
-	}
-	free_replica(vm, gfn, replica);
+	disco_unsettle();
+	chain_remove(replica, master);
+	uncharge(vm);
+	disco_count_page(DISCO_replica_dropped, vm, gfn, replica);
+	disco_settle();
+	/* Who has it pinned goes on reading it; no VM has it any more. */
+	folio_put(replica);
 }
 
 /**
@@ -290,21 +370,14 @@ void disco_replica_drop(struct disco_vm *vm, pgoff_t gfn, struct folio *master,
  * @vm: a VM that has the page, or had it last
  * @gfn: where
  * @master: the page: locked, its replicas unmapped by the caller
- *
- * Never allocates and never fails: it is part of tear-down.
  */
 void disco_replica_drop_all(struct disco_vm *vm, pgoff_t gfn,
 			    struct folio *master)
 {
-	struct folio *replica, *next;
+	struct folio *replica;
 
-	if (!disco_replica_first(master))
-		return;
-	replica = xa_erase(&replicas, folio_pfn(master));
-	for (; replica; replica = next) {
-		next = disco_replica_next(replica);
-		free_replica(vm, gfn, replica);
-	}
+	while ((replica = disco_replica_first(master)))
+		disco_replica_drop(vm, gfn, master, replica);
 }
 
 /**

@@ -62,7 +62,7 @@ static int replicate_act(struct disco_move_run *run, unsigned int i,
 			 unsigned long *slot, struct folio *folio)
 {
 	pgoff_t gfn = run->entry[i].gfn;
-	int node = run->entry[i].node, err;
+	int node = run->entry[i].node;
 	struct disco_vm *vm = run->vm;
 
 	/* Moved there meanwhile. */
@@ -79,9 +79,7 @@ static int replicate_act(struct disco_move_run *run, unsigned int i,
 	} else if (!may_touch(vm, folio)) {
 		return -EPERM;
 	}
-	err = disco_replica_add(vm, gfn, folio, run->new[i]);
-	if (err)
-		return err;
+	disco_replica_add(vm, gfn, folio, run->new[i]);
 	run->new[i] = NULL;
 	/* Others' mappings, and that of a fault that had the page locked. */
 	if (folio_mapped(folio))
