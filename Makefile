@@ -66,8 +66,12 @@ tests: deps
 	$(MAKE) -C tests/fuzz
 	$(MAKE) -C tests/bench
 
+# What emulates the lab; without it Debian's QEMU does, and takes longer.
+lab-qemu: deps
+	$(LAB) build qemu
+
 # Some steps by name: make check STEPS="static release"
-check: all guest tests qemu
+check: all guest tests qemu lab-qemu
 	tests/check $(STEPS)
 
 bench: bench-ram bench-discod bench-clone bench-guests
@@ -96,5 +100,5 @@ clean:
 	rm -rf build
 
 .PHONY: all deps userspace modules module modules_install guest smp-kernel demo tests \
-	check bench bench-ram bench-discod bench-clone bench-guests qemu bench-qemu clean
+	check bench bench-ram bench-discod bench-clone bench-guests qemu lab-qemu bench-qemu clean
 .DELETE_ON_ERROR:

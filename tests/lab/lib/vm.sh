@@ -72,7 +72,7 @@ machine_options()
 	fi
 	# shellcheck disable=SC2054 # QEMU's options have commas
 	qemu=(
-		qemu-system-x86_64 -nodefaults -no-user-config -no-reboot -display none
+		"$(emulator)" -L /usr/share/seabios -L /usr/share/qemu -nodefaults -no-user-config -no-reboot -display none
 		-machine q35 -accel "$accel" -cpu max,la57=off
 		-m "${memory}M" -smp "cpus=$cpus,sockets=$sockets"
 	)
