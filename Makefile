@@ -5,6 +5,7 @@
 # make bench   measurements against memfd, stock QEMU and KSM: hours. Parts of it:
 #              bench-ram, some 7 minutes, bench-discod, 2 minutes, bench-clone and
 #              bench-guests
+# make chaos   two million moves of pages that programs use meanwhile
 #
 # make qemu builds Disco's QEMU, make bench-qemu compares it with the stock one.
 # make modules builds disco.ko for the lab's kernels; make KDIR=... module for
@@ -64,6 +65,7 @@ demo: userspace guest build/module/release/disco.ko
 tests: deps
 	$(MAKE) -C tests/kselftest
 	$(MAKE) -C tests/fuzz
+	$(MAKE) -C tests/chaos
 	$(MAKE) -C tests/bench
 
 # What emulates the lab; without it Debian's QEMU does, and takes longer.
@@ -88,6 +90,9 @@ bench-clone: userspace guest build/module/release/disco.ko
 bench-guests: userspace guest qemu build/module/release/disco.ko
 	$(MAKE) -C tests/bench bench-guests
 
+chaos: userspace build/module/release/disco.ko build/module/debug/disco.ko
+	$(MAKE) -C tests/chaos long
+
 # Disco's QEMU, and how much faster it runs a guest than the stock one; a part of
 # that with, for example, BENCH_QEMU_ARGS="--pairs 1 gcc-O1 make".
 qemu: deps
@@ -100,5 +105,6 @@ clean:
 	rm -rf build
 
 .PHONY: all deps userspace modules module modules_install guest smp-kernel demo tests \
-	check bench bench-ram bench-discod bench-clone bench-guests qemu lab-qemu bench-qemu clean
+	check chaos bench bench-ram bench-discod bench-clone bench-guests qemu lab-qemu \
+	bench-qemu clean
 .DELETE_ON_ERROR:
