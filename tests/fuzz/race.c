@@ -13,7 +13,6 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,24 +46,7 @@ static struct dt_fs fs;
 static int vms[VMS];
 static __thread sigjmp_buf past_end;
 
-static void __attribute__((format(printf, 1, 2), noreturn))
-not_ok(const char *format, ...)
-{
-	va_list args;
-
-	/* One write, for several processes may do it. */
-	char text[256];
-	int length = snprintf(text, sizeof(text), "not ok 1 race: ");
-
-	va_start(args, format);
-	length += vsnprintf(text + length, sizeof(text) - length - 1, format,
-			    args);
-	va_end(args);
-	text[length++] = '\n';
-	if (write(STDOUT_FILENO, text, length) != length)
-		_exit(2);
-	_exit(1);
-}
+#define not_ok(...) dt_not_ok("race", __VA_ARGS__)
 
 static uint64_t below(struct thread *t, uint64_t limit)
 {

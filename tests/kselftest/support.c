@@ -54,6 +54,27 @@ void dt_die(const char *format, ...)
 }
 
 /**
+ * dt_not_ok() - end the process with the result of its only test
+ *
+ * One write, for several processes may do it; too long a message is cut.
+ */
+void dt_not_ok(const char *test, const char *format, ...)
+{
+	char text[256], message[200];
+	va_list args;
+	int length;
+
+	va_start(args, format);
+	vsnprintf(message, sizeof(message), format, args);
+	va_end(args);
+	length = snprintf(text, sizeof(text), "not ok 1 %.32s: %s\n", test,
+			  message);
+	if (write(STDOUT_FILENO, text, length) != length)
+		_exit(2);
+	_exit(1);
+}
+
+/**
  * dt_private_mounts() - give the process mounts that nobody else sees
  *
  * They end with the process, so even a test that is killed leaves none behind.

@@ -45,6 +45,8 @@ extern size_t dt_page;
 
 void dt_die(const char *format, ...)
 	__attribute__((noreturn, format(printf, 1, 2)));
+void dt_not_ok(const char *test, const char *format, ...)
+	__attribute__((format(printf, 2, 3), noreturn));
 
 /* Mounts. The first call gives the process mounts that nobody else sees. */
 void dt_private_mounts(void);

@@ -3,6 +3,7 @@
 documentation with each other. Results are printed as TAP."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -51,6 +52,18 @@ def complete(path, command, *words):
     """
     return set(run("bash", "--norc", "-c", script, "bash",
                    os.path.join(TOP, path), command, *words).split())
+
+
+def long_options(source):
+    """The rows of a getopt_long() table: name to letter."""
+    return dict(re.findall(r"\{ \"([\w-]+)\", \w+, NULL, '(\w)' \}", source))
+
+
+def man_options(described):
+    """The options that a part of a manual page lists."""
+    return {flag.replace("Fl Fl ", "--").replace("Fl ", "-")
+            for line in re.findall(r"^\.It (Fl .*)", described, re.MULTILINE)
+            for flag in re.findall(r"Fl (?:Fl )?[\w-]+", line)}
 
 
 def check_man_pages(*pages):

@@ -18,7 +18,7 @@ def complete(*words):
 
 def check_options():
     source = read("userspace/discod/options.c")
-    options = dict(re.findall(r"\{ \"([\w-]+)\", \w+, NULL, '(\w)' \}", source))
+    options = sync.long_options(source)
     code = {f"--{name}" for name in options}
     code |= {f"-{letter}" for letter in options.values()}
     man = read("Documentation/man/discod.8")
@@ -27,9 +27,7 @@ def check_options():
             help=set(re.findall(r"(?<![\w-])--?[A-Za-z-]*[A-Za-z]",
                                 run(os.path.join(BUILD, "bin/discod"), "--help")
                                 .split("Options:")[1])),
-            man={flag.replace("Fl Fl ", "--").replace("Fl ", "-")
-                 for line in re.findall(r"^\.It (Fl .*)", described, re.MULTILINE)
-                 for flag in re.findall(r"Fl (?:Fl )?[\w-]+", line)},
+            man=sync.man_options(described),
             completion=complete("-"))
     compare("modes of --affinity",
             code=set(re.findall(r'\[AFFINITY_\w+\] = "(\w+)"', source)),

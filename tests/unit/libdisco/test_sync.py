@@ -27,7 +27,7 @@ def table(path, name):
 def code_options():
     body = re.search(r"options\[\] = \{(.*?)^\};", read("userspace/discoctl/main.c"),
                      re.MULTILINE | re.DOTALL).group(1)
-    return dict(re.findall(r"\{ \"([\w-]+)\", \w+, NULL, '(\w)' \}", body))
+    return sync.long_options(body)
 
 
 def short_options():
@@ -90,12 +90,10 @@ def check_options():
     code |= {f"-{letter}" for letter in options.values()
              if letter in short_options()}
     described = man.split(".Ss Options")[1].split(".Ss Commands")[0]
-    lines = re.findall(r"^\.It (Fl .*)", described, re.MULTILINE)
     compare("options", code=code,
             help=set(re.findall(r"(?<![\w-])--?[\w-]+", run(DISCOCTL, "help")
                                 .split("Options:")[1])),
-            man={flag.replace("Fl Fl ", "--").replace("Fl ", "-") for line in lines
-                 for flag in re.findall(r"Fl (?:Fl )?[\w-]+", line)},
+            man=sync.man_options(described),
             completion=complete("-"))
 
 

@@ -20,7 +20,7 @@ def complete(*words):
 
 def check_options():
     source = read("numa-policy/replay/main.c")
-    options = dict(re.findall(r"\{ \"([\w-]+)\", \w+, NULL, '(\w)' \}", source))
+    options = sync.long_options(source)
     code = {f"--{name}" for name in options}
     code |= {f"-{letter}" for letter in options.values()}
     man = read("Documentation/man/disco-replay.1")
@@ -28,9 +28,7 @@ def check_options():
     compare("options", code=code,
             help=set(re.findall(r"(?<![\w-])--?[A-Za-z-]+", run(REPLAY, "--help")
                                 .split("Options:")[1])),
-            man={flag.replace("Fl Fl ", "--").replace("Fl ", "-")
-                 for line in re.findall(r"^\.It (Fl .*)", described, re.MULTILINE)
-                 for flag in re.findall(r"Fl (?:Fl )?[\w-]+", line)},
+            man=sync.man_options(described),
             completion=complete("-"))
 
 
