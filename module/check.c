@@ -4,7 +4,7 @@
  *
  * One VM is held still at a time (invalidate_lock exclusive) while others run.
  * That is enough for all but the mount's page counter, which is compared only
- * if no page changed its state during the walk.
+ * if no page was on its way into a slot or out of one during the walk.
  */
 #include <linux/file.h>
 #include <linux/sched/signal.h>
@@ -129,25 +129,14 @@ static bool check_vm(struct walk *walk, struct disco_vm *vm)
 }
 
 /*
- * Compares the mount's counter with the pages that were found, if it can: not
- * when a page changed its state since @before was read, and not while one is on
- * its way.
+ * Compares the mount's counter with the pages that were found, if nothing was on
+ * its way from when @ended was summed to here.
  */
-static void check_totals(struct walk *walk, struct disco_sb *sbi, u64 before)
+static void check_totals(struct walk *walk, struct disco_sb *sbi, u64 ended)
 {
 	u64 used = percpu_counter_sum(&sbi->used);
 
-	/*
-	 * A page that is counted in @used and not in its slot, or the other way
-	 * round, is unsettled still, or else its transition is seen below.
-	 * Both pair with smp_wmb() in disco_unsettle() and disco_settle().
-	 */
-	smp_rmb();
-	if (disco_counter_sum(DISCO_unsettled))
-		return;
-	/* As above. */
-	smp_rmb();
-	if (disco_transitions_sum() != before)
+	if (disco_begun_sum() != ended)
 		return;
 	walk->check->out_totals_checked = 1;
 	if (used != walk->machine)
@@ -158,12 +147,12 @@ static void check_totals(struct walk *walk, struct disco_sb *sbi, u64 before)
 static int check_mount(struct super_block *sb, struct disco_check *check)
 {
 	struct walk walk = { .check = check };
-	u64 before = disco_transitions_sum();
+	u64 ended = disco_ended_sum();
+	bool ok = true, dying = false;
 	unsigned long id = 1;
 	struct inode *inode;
-	bool ok = true;
 
-	while (ok && (inode = disco_vm_find_next(sb, &id))) {
+	while (ok && (inode = disco_vm_find_next(sb, &id, &dying))) {
 		filemap_invalidate_lock(inode->i_mapping);
 		ok = check_vm(&walk, disco_vm(inode));
 		filemap_invalidate_unlock(inode->i_mapping);
@@ -172,8 +161,9 @@ static int check_mount(struct super_block *sb, struct disco_check *check)
 		if (fatal_signal_pending(current))
 			return -EINTR;
 	}
-	if (ok)
-		check_totals(&walk, disco_sb(sb), before);
+	/* The pages of a VM that is going away count until they are dropped. */
+	if (ok && !dying)
+		check_totals(&walk, disco_sb(sb), ended);
 	return 0;
 }
 

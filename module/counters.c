@@ -32,19 +32,39 @@ s64 disco_counter_sum(enum disco_counter counter)
 }
 
 /**
- * disco_transitions_sum() - how many state changes there have been
+ * disco_ended_sum() - how often a page has come to the end of its way
  *
- * Return: a number that is the same twice only if no page changed its state
- * in between.
+ * What is read after it and before disco_begun_sum() is of one moment if both
+ * are the same: whatever had begun by the second had ended by the first.
+ *
+ * Return: calls of disco_settle().
  */
-u64 disco_transitions_sum(void)
+u64 disco_ended_sum(void)
 {
-	enum disco_counter counter;
 	u64 sum = 0;
+	int cpu;
 
-	/* They come first in DISCO_COUNTERS. */
-	for (counter = 0; counter < DISCO_refused_private_mapping; counter++)
-		sum += disco_counter_sum(counter);
+	for_each_possible_cpu(cpu)
+		sum += READ_ONCE(per_cpu(disco_counters, cpu).ended);
+	/* Pairs with smp_wmb() in disco_settle(). */
+	smp_rmb();
+	return sum;
+}
+
+/**
+ * disco_begun_sum() - how often a page has begun its way
+ *
+ * Return: calls of disco_unsettle(); see disco_ended_sum().
+ */
+u64 disco_begun_sum(void)
+{
+	u64 sum = 0;
+	int cpu;
+
+	/* Pairs with smp_wmb() in disco_unsettle(). */
+	smp_rmb();
+	for_each_possible_cpu(cpu)
+		sum += READ_ONCE(per_cpu(disco_counters, cpu).begun);
 	return sum;
 }
 

@@ -98,6 +98,9 @@ enum disco_counter {
 
 struct disco_counters {
 	s64 value[DISCO_NR_COUNTERS];
+	/* Calls of disco_unsettle() and disco_settle(), ever. */
+	u64 begun;
+	u64 ended;
 };
 
 DECLARE_PER_CPU(struct disco_counters, disco_counters);
@@ -122,7 +125,8 @@ static inline void disco_count(enum disco_counter counter, s64 n)
 static inline void disco_unsettle(void)
 {
 	disco_count(DISCO_unsettled, 1);
-	/* Pairs with smp_rmb() in check_totals(). */
+	this_cpu_inc(disco_counters.begun);
+	/* Pairs with smp_rmb() in disco_begun_sum(). */
 	smp_wmb();
 }
 
@@ -133,8 +137,9 @@ static inline void disco_unsettle(void)
  */
 static inline void disco_settle(void)
 {
-	/* Pairs with smp_rmb() in check_totals(). */
+	/* Pairs with smp_rmb() in disco_ended_sum(). */
 	smp_wmb();
+	this_cpu_inc(disco_counters.ended);
 	disco_count(DISCO_unsettled, -1);
 }
 
@@ -142,7 +147,8 @@ struct disco_vm;
 struct folio;
 
 s64 disco_counter_sum(enum disco_counter counter);
-u64 disco_transitions_sum(void);
+u64 disco_ended_sum(void);
+u64 disco_begun_sum(void);
 void disco_trace_page(enum disco_counter transition, struct disco_vm *vm,
 		      pgoff_t gfn, struct folio *folio);
 void disco_refuse(enum disco_counter refusal, struct disco_vm *vm, pgoff_t gfn);

@@ -355,7 +355,8 @@ void disco_vm_destroy(struct disco_vm *vm);
 struct disco_vm *disco_vm_lookup(u32 id);
 struct inode *disco_vm_find(u32 id);
 void disco_vm_put(struct inode *inode);
-struct inode *disco_vm_find_next(struct super_block *sb, unsigned long *id);
+struct inode *disco_vm_find_next(struct super_block *sb, unsigned long *id,
+				 bool *dying);
 bool disco_view_possible(u64 view);
 bool disco_vm_has_view(struct disco_vm *vm, u64 view);
 int disco_vm_add_view(struct disco_vm *vm, u64 view);

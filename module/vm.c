@@ -155,11 +155,13 @@ void disco_vm_put(struct inode *inode)
  * disco_vm_find_next() - find the next VM of a mount
  * @sb: the mount
  * @id: number to start from; set past the one that was found
+ * @dying: set to true if one on the way there is going away and may have pages
  *
  * Context: @sb is held by an open file.
  * Return: its inode with a reference, or NULL if there is none.
  */
-struct inode *disco_vm_find_next(struct super_block *sb, unsigned long *id)
+struct inode *disco_vm_find_next(struct super_block *sb, unsigned long *id,
+				 bool *dying)
 {
 	struct inode *inode = NULL;
 	struct disco_vm *vm;
@@ -172,6 +174,7 @@ struct inode *disco_vm_find_next(struct super_block *sb, unsigned long *id)
 		inode = igrab(vm->inode);
 		if (inode)
 			break;
+		*dying = true;
 	}
 	rcu_read_unlock();
 	(*id)++;

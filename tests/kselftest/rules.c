@@ -328,6 +328,8 @@ TEST_F(rules, pmap_memmap_and_page_tables_agree)
 }
 
 struct guest {
+	int control;
+	int ram;
 	int vm;
 	char *at;
 	bool stop;
@@ -346,23 +348,83 @@ static void *touch_and_punch(void *data)
 	return NULL;
 }
 
-/* Rule 4: a check of a mount in use finds nothing where nothing is wrong. */
-TEST_F(rules, check_raises_no_false_alarm)
+/* A VM with a page, again and again. */
+static void *come_and_go(void *data)
 {
-	struct guest guest = { .vm = dt_create(&self->fs, "vm", 4 * dt_page) };
+	struct guest *guest = data;
+
+	while (!__atomic_load_n(&guest->stop, __ATOMIC_RELAXED)) {
+		int vm = openat(guest->ram, "short", O_RDWR | O_CREAT, 0600);
+
+		if (vm < 0 || pwrite(vm, "x", 1, 0) != 1 ||
+		    unlinkat(guest->ram, "short", 0))
+			dt_die("short");
+		close(vm);
+	}
+	return NULL;
+}
+
+/* With two of them one is often too late, and gives its page back. */
+static void *replicate_and_collapse(void *data)
+{
+	struct guest *guest = data;
+	struct disco_move_entry entry = { .node = 1 };
+	struct disco_move move = {
+		.size = sizeof(move), .vm_fd = guest->vm,
+		.entries = (uintptr_t)&entry, .nr = 1,
+	};
+
+	while (!__atomic_load_n(&guest->stop, __ATOMIC_RELAXED)) {
+		move.operation = DISCO_MOVE_REPLICATE;
+		if (ioctl(guest->control, DISCO_MOVE, &move))
+			dt_die("replicate");
+		move.operation = DISCO_MOVE_COLLAPSE;
+		if (ioctl(guest->control, DISCO_MOVE, &move))
+			dt_die("collapse");
+	}
+	return NULL;
+}
+
+/* Rule 4: a check of a mount in use finds nothing where nothing is wrong. */
+static void check_beside(struct __test_metadata *_metadata, struct dt_fs *fs,
+			 void *(*run)(void *), unsigned int nr)
+{
+	struct guest guest = { .vm = dt_create(fs, "vm", 4 * dt_page) };
 	unsigned int checks = 0;
-	pthread_t thread;
+	pthread_t threads[2];
 	bool ok = true;
 
 	guest.at = dt_map(guest.vm, 4 * dt_page);
-	ASSERT_OK(pthread_create(&thread, NULL, touch_and_punch, &guest));
+	guest.control = fs->control;
+	guest.ram = open(fs->ram, O_DIRECTORY);
+	ASSERT_LE(0, guest.ram);
+	dt_fill(guest.at, 1, 0);
+	for (unsigned int i = 0; i < nr; i++)
+		ASSERT_OK(pthread_create(&threads[i], NULL, run, &guest));
 	for (double end = dt_now() + 4; ok && dt_now() < end; checks++)
-		ok = dt_check(self->fs.control, guest.vm);
+		ok = dt_check(fs->control, guest.vm);
 	EXPECT_TRUE(ok) {
 		TH_LOG("check number %u", checks);
 	}
 	__atomic_store_n(&guest.stop, true, __ATOMIC_RELAXED);
-	pthread_join(thread, NULL);
+	for (unsigned int i = 0; i < nr; i++)
+		pthread_join(threads[i], NULL);
+	close(guest.ram);
+}
+
+TEST_F(rules, check_raises_no_false_alarm)
+{
+	check_beside(_metadata, &self->fs, touch_and_punch, 1);
+}
+
+TEST_F(rules, check_beside_vms_that_go)
+{
+	check_beside(_metadata, &self->fs, come_and_go, 1);
+}
+
+TEST_F(rules, check_beside_replicas_that_come_too_late)
+{
+	check_beside(_metadata, &self->fs, replicate_and_collapse, 2);
 }
 
 /* Rule 5: a killed monitor leaves its file, until that is unlinked. */
