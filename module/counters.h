@@ -160,6 +160,23 @@ void disco_trace_heat(struct disco_vm *vm, pgoff_t gfn, int node, bool write);
 DECLARE_TRACEPOINT(disco_page);
 
 /**
+ * disco_note_page() - trace a change of a page's state, for the caller to count
+ * @transition: one of DISCO_TRANSITIONS
+ * @vm: the VM
+ * @gfn: which page
+ * @folio: what is, or was, behind it; NULL for a zero page that goes
+ *
+ * Context: any.
+ */
+static inline void disco_note_page(enum disco_counter transition,
+				   struct disco_vm *vm, pgoff_t gfn,
+				   struct folio *folio)
+{
+	if (tracepoint_enabled(disco_page))
+		disco_trace_page(transition, vm, gfn, folio);
+}
+
+/**
  * disco_count_page() - count and trace a change of a page's state
  * @transition: one of DISCO_TRANSITIONS
  * @vm: the VM
@@ -173,8 +190,7 @@ static inline void disco_count_page(enum disco_counter transition,
 				    struct folio *folio)
 {
 	disco_count(transition, 1);
-	if (tracepoint_enabled(disco_page))
-		disco_trace_page(transition, vm, gfn, folio);
+	disco_note_page(transition, vm, gfn, folio);
 }
 
 extern const struct attribute_group *disco_counter_groups[];

@@ -49,8 +49,9 @@
  *	- A hole or zero slot changes under its slot lock, or with
  *	  invalidate_lock held exclusive. The zero page's PTE is inserted under
  *	  the same lock, so who fills the slot zaps every zero PTE there is.
- *	- A filled slot changes under the lock of its folio. To look at one: read
- *	  the slot, take a reference, lock the folio, read again.
+ *	- A filled slot changes under the lock of its folio, or with
+ *	  invalidate_lock held exclusive and the folio frozen. To look at one:
+ *	  read the slot, take a reference, lock the folio, read again.
  *	- Nobody holds two folio locks of slots; a folio not yet in a slot does
  *	  not count.
  *	- Leaves of the pmap are added at any time and freed with invalidate_lock

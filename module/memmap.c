@@ -17,7 +17,8 @@
  * takes it as a hint and believes it when the pmap slot that it names holds the
  * folio (query.c).
  *
- * All of it changes under the folio lock, but for a folio that is in no slot.
+ * All of it changes under the folio lock, but for a folio that is in no slot, or
+ * that is frozen: with a reference count of 0 it is only his who froze it.
  */
 #include <linux/slab.h>
 
@@ -284,10 +285,11 @@ bool disco_memmap_others(struct folio *folio, u32 vm)
 
 /**
  * disco_memmap_add() - add a user to a page
- * @folio: page of a VM, which has a user, or of the buffer cache; locked
+ * @folio: page of a VM, which has a user, or of the buffer cache; locked or frozen
  * @user: the new user
  *
- * Context: may sleep.
+ * Context: may sleep, but for the second user of a page that is not in the buffer
+ * cache, which cannot fail either.
  * Return: 0, -ENOMEM, or -EMLINK if the list cannot grow any more: the caller
  * makes a copy of the page instead.
  */
@@ -296,7 +298,8 @@ int disco_memmap_add(struct folio *folio, struct disco_user user)
 	struct users *users;
 	bool cached;
 
-	VM_WARN_ON_ONCE_FOLIO(!folio_test_locked(folio), folio);
+	VM_WARN_ON_ONCE_FOLIO(!folio_test_locked(folio) &&
+			      folio_ref_count(folio), folio);
 	if (!folio->private) {
 		set_first(folio, CACHED, user);
 		return 0;
