@@ -74,6 +74,8 @@ struct options {
  * @uses: heat, reads and writes
  * @known: of it, what is known to be of pages that are somewhere
  * @local: of @known, uses by nodes that had the page in their own memory
+ * @shared: of @known, uses of pages that other machines use, too
+ * @shared_local: of @shared, those that are in @local
  * @results: pages by verb and result
  * @sampler_ns: what the sampler cost
  */
@@ -81,6 +83,8 @@ struct tally {
 	uint64_t uses;
 	uint64_t known;
 	uint64_t local;
+	uint64_t shared;
+	uint64_t shared_local;
 	uint64_t results[2][NR_RESULTS];
 	uint64_t sampler_ns;
 };

@@ -40,6 +40,19 @@ static int keep_sampler(struct discod *d, struct machine *machine)
 	return disco_heat_set(machine->file, &set);
 }
 
+static void count_uses(struct tally *tally, const struct np_place *place,
+		       unsigned int node, uint64_t uses)
+{
+	uint64_t local = np_place_local(place, node) ? uses : 0;
+
+	tally->known += uses;
+	tally->local += local;
+	if (place->shared) {
+		tally->shared += uses;
+		tally->shared_local += local;
+	}
+}
+
 static int tell_policy(struct discod *d, struct machine *machine,
 		       const struct disco_heat_entry *entry,
 		       const struct np_place *place)
@@ -58,9 +71,7 @@ static int tell_policy(struct discod *d, struct machine *machine,
 	/* Punched meanwhile, or on a node that came after discod. */
 	if (place->home >= d->nodes || entry->node >= d->nodes)
 		return 0;
-	machine->tally.known += uses;
-	if (np_place_local(place, entry->node))
-		machine->tally.local += uses;
+	count_uses(&machine->tally, place, entry->node, uses);
 	ret = np_policy_place(d->policy, heat.vm, heat.gfn, place);
 	if (!ret)
 		ret = np_policy_heat(d->policy, &heat, NULL);

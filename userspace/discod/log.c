@@ -41,6 +41,16 @@ static void add_number(struct json_object *obj, const char *key, double value,
 	json_object_object_add(obj, key, json_object_new_double_s(value, text));
 }
 
+/* Null where there is nothing to have a share of. */
+static void add_share(struct json_object *obj, const char *key, uint64_t part,
+		      uint64_t whole)
+{
+	if (whole)
+		add_number(obj, key, (double)part / whole, 4);
+	else
+		json_object_object_add(obj, key, NULL);
+}
+
 static uint64_t sum_results(const struct tally *tally, enum np_verb verb)
 {
 	return tally->results[verb][0];
@@ -68,14 +78,13 @@ static struct json_object *tally_json(const struct tally *tally, double seconds)
 	uint64_t replicated = sum_results(tally, NP_REPLICATE);
 
 	json_add_u64(obj, "moved", migrated + replicated);
-	if (tally->known)
-		add_number(obj, "local", (double)tally->local / tally->known, 4);
-	else
-		json_object_object_add(obj, "local", NULL);
+	add_share(obj, "local", tally->local, tally->known);
 	json_add_u64(obj, "migrated", migrated);
 	json_add_u64(obj, "replicated", replicated);
 	json_object_object_add(obj, "refused", refusals(tally));
 	json_add_u64(obj, "uses", tally->uses);
+	json_add_u64(obj, "shared_uses", tally->shared);
+	add_share(obj, "shared_local", tally->shared_local, tally->shared);
 	add_number(obj, "sampler", tally->sampler_ns / 1e9 / seconds, 6);
 	return obj;
 }

@@ -25,6 +25,8 @@ void tally_add(struct tally *sum, const struct tally *tally)
 	sum->uses += tally->uses;
 	sum->known += tally->known;
 	sum->local += tally->local;
+	sum->shared += tally->shared;
+	sum->shared_local += tally->shared_local;
 	for (size_t i = 0; i < NR_RESULTS; i++) {
 		sum->results[0][i] += tally->results[0][i];
 		sum->results[1][i] += tally->results[1][i];

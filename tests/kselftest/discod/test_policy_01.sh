@@ -62,6 +62,8 @@ out=$(jq -s '[.[].totals | .moved] | add' "$tmp/log")
 jtest ". >= $((3 * n))" "the sum"
 out=$(jq -s '[.[].vms[] | select(.path == "far" and .local != null).local] | [.[0], .[-1]]' "$tmp/log")
 jtest '.[0] < .[1] and .[1] == 1' "how local it became"
+out=$(jq -s '[.[].vms[] | select(.path == "clone" and .shared_local != null).shared_local] | [.[0], .[-1]]' "$tmp/log")
+jtest '.[0] < .[1] and .[1] == 1' "also of what it shares with another machine"
 out=$(jq -s '[.[].vms[] | select(.path == "plain").refused.EOPNOTSUPP // 0] | add' "$tmp/log")
 jtest '. > 0' "why something was not done"
 out=$(jq -s '[.[].totals.write_shared] | add' "$tmp/log")

@@ -289,15 +289,23 @@ static void locality_is_that_of_uses(void **state)
 	use(0, 2, 0, 0, 1);
 	use(0, 3, 1, 1, 0);
 	mock.vm[0].page[4].copies = 1 << 1;
+	mock.vm[0].page[4].users = 2;
 	use(0, 4, 1, 2, 0);
+	mock.vm[0].page[6].users = 2;
+	use(0, 6, 1, 6, 0);
 	/* Gone: neither here nor there. */
 	use(0, 5, 1, 7, 0);
 	mock.vm[0].page[5].node = DISCO_NO_NODE;
 	next_round();
 	obj = line();
-	assert_true(number(obj, "vms/0/local") == 0.9);
-	assert_true(number(obj, "totals/local") == 0.9);
+	assert_true(number(obj, "vms/0/local") == 0.5625);
+	assert_true(number(obj, "totals/local") == 0.5625);
+	assert_true(number(obj, "vms/0/shared_uses") == 8);
+	assert_true(number(obj, "vms/0/shared_local") == 0.25);
+	assert_true(number(obj, "totals/shared_local") == 0.25);
 	assert_int_equal(json_pointer_get(obj, "/vms/1/local", &found), 0);
+	assert_null(found);
+	assert_int_equal(json_pointer_get(obj, "/vms/1/shared_local", &found), 0);
 	assert_null(found);
 	assert_true(number(obj, "seconds") >= 1);
 	json_object_put(obj);
