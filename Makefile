@@ -97,6 +97,7 @@ chaos: userspace build/module/release/disco.ko build/module/debug/disco.ko
 # that with, for example, BENCH_QEMU_ARGS="--pairs 1 gcc-O1 make".
 qemu: deps
 	$(MAKE) -C userspace/qemu
+	$(MAKE) -C numa-policy/plugin
 
 bench-qemu: qemu guest
 	tests/bench/qemu/$(if $(BENCH_QEMU_ARGS),run $(BENCH_QEMU_ARGS),whole)

@@ -21,6 +21,7 @@
 #include <qemu-plugin.h>
 
 #include "cache.h"
+#include "live.h"
 #include "policy.h"
 #include "record.h"
 
@@ -57,6 +58,7 @@ struct mapping {
 
 static struct plugin {
 	bool system;
+	bool disco;
 	char *ram;
 	char *out;
 	char *name;
@@ -67,6 +69,7 @@ static struct plugin {
 	uint64_t line;
 	struct record_config config;
 	struct caches *caches;
+	struct live *live;
 	struct record *record;
 	pthread_mutex_t lock;
 	struct mapping mapping[MAX_MAPPINGS];
@@ -240,12 +243,23 @@ static void say(const char *fmt, ...)
 	va_end(ap);
 }
 
+static double moving_time(const struct live_moves *moves)
+{
+	struct np_config costs;
+
+	np_config_init(&costs);
+	return (moves->migrated * costs.value[NP_MIGRATE_NS] +
+		moves->replicated * costs.value[NP_REPLICATE_NS] +
+		moves->collapsed * costs.value[NP_COLLAPSE_NS]) / 1e9;
+}
+
 static void at_exit(qemu_plugin_id_t id, void *data)
 {
 	const struct record_config *config = &plugin.config;
+	double busy, stall, moving;
+	struct live_moves moves;
 	struct record_sum sum;
 	struct np_error error;
-	double busy, stall;
 
 	(void)id, (void)data;
 	for (unsigned int i = 0; i < config->cpus; i++)
@@ -256,13 +270,20 @@ static void at_exit(qemu_plugin_id_t id, void *data)
 	busy = sum.insns * (config->insn_ps / 1e12);
 	stall = (sum.local * config->local_ns +
 		 (sum.misses - sum.local) * config->remote_ns) / 1e9;
+	live_close(plugin.live, &moves);
+	moving = moving_time(&moves);
 	say("%" PRIu64 " instructions, %" PRIu64 " misses on %" PRIu64
-	    " pages, %.1f%% of them local with pages where they were touched first",
+	    " pages, %.1f%% of them local with pages where they were %s",
 	    sum.insns, sum.misses, sum.pages,
-	    sum.misses ? 100.0 * sum.local / sum.misses : 0);
+	    sum.misses ? 100.0 * sum.local / sum.misses : 0,
+	    plugin.live ? "at the end of each interval" : "touched first");
 	say("time of all CPUs: %.3f s, computing %.3f s, waiting for memory %.3f s; with all misses local %.3f s",
-	    busy + stall, busy, stall,
+	    busy + stall + moving, busy, stall,
 	    busy + sum.misses * config->local_ns / 1e9);
+	if (plugin.live)
+		say("moved %" PRIu64 " pages, made %" PRIu64
+		    " copies and dropped %" PRIu64 ", of all VMs: %.3f s",
+		    moves.migrated, moves.replicated, moves.collapsed, moving);
 	if (plugin.unknown_code)
 		say("fetches of %" PRIu64 " translated instructions outside of %s were not counted",
 		    plugin.unknown_code, plugin.ram);
@@ -316,6 +337,13 @@ static int set_option(const char *text)
 		return plugin.ram = word, 0;
 	if (word && len == 4 && !strncmp(text, "name", len))
 		return plugin.name = word, 0;
+	if (word && len == 5 && !strncmp(text, "disco", len)) {
+		plugin.disco = !strcmp(word, "on");
+		if (plugin.disco || !strcmp(word, "off"))
+			return 0;
+		say("disco=%s: on or off", word);
+		return -1;
+	}
 	if (word && len == 4 && !strncmp(text, "cpus", len)) {
 		if (set_number("cpus", word, 1, MAX_CPUS, &number))
 			return -1;
@@ -338,7 +366,7 @@ static int set_option(const char *text)
 		*options[i].value = number * options[i].unit;
 		return 0;
 	}
-	say("no option \"%s\"; there are: out, ram, name, cpus, nodes, cache, ways, line, insn-ps, local-ns, remote-ns, tick-ms, high, each with =VALUE",
+	say("no option \"%s\"; there are: out, ram, disco, name, cpus, nodes, cache, ways, line, insn-ps, local-ns, remote-ns, tick-ms, high, each with =VALUE",
 	    text);
 	return -1;
 }
@@ -359,6 +387,10 @@ int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int argc,
 	plugin.system = info->system_emulation;
 	if (plugin.system && !plugin.ram) {
 		say("ram=FILE is needed: the file of -object memory-backend-file");
+		return -1;
+	}
+	if (plugin.disco && !plugin.system) {
+		say("disco=on: a program has no memory of a VM");
 		return -1;
 	}
 	if (!config->nodes)
@@ -390,6 +422,14 @@ int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int argc,
 	config->about = plugin.about;
 	config->path = plugin.out;
 	config->name = plugin.name ? plugin.name : "guest";
+	if (plugin.disco && live_new(plugin.ram, &plugin.live, &error)) {
+		say("ram=%s,disco=on: %s", plugin.ram, error.text);
+		return -1;
+	}
+	if (plugin.live) {
+		config->places = live_tell;
+		config->source = plugin.live;
+	}
 	if (record_new(config, &plugin.record, &error)) {
 		say("%s", error.text);
 		return -1;

@@ -24,14 +24,16 @@
  * @writer: the trace, or NULL
  * @placed: where pages are
  * @heat: heat of this interval, in order of first misses
+ * @local: of each @heat, at the end of the interval: are its misses local
  * @nr: number of @heat
- * @max: room in @heat
+ * @max: room in @heat and @local
  * @slot: hash table of @heat by page and node: index + 1
  * @slots: size of @slot, at least twice @nr
  * @insns: instructions of each CPU in this interval
  * @misses: misses of each CPU in this interval
  * @sum: what was recorded before this interval
- * @error: first error, 0 if there was none
+ * @error: last error, 0 if there was none
+ * @why: what it was
  */
 struct record {
 	struct record_config config;
@@ -39,6 +41,7 @@ struct record {
 	struct np_writer *writer;
 	struct np_policy *placed;
 	struct np_heat *heat;
+	bool *local;
 	size_t nr;
 	size_t max;
 	uint32_t *slot;
@@ -47,12 +50,14 @@ struct record {
 	uint64_t *misses;
 	struct record_sum sum;
 	int error;
+	struct np_error why;
 };
 
 static void record_free(struct record *record)
 {
 	np_policy_free(record->placed);
 	free(record->heat);
+	free(record->local);
 	free(record->slot);
 	free(record->insns);
 	free(record->misses);
@@ -121,11 +126,16 @@ static bool grow(struct record *record)
 	size_t max = record->max * 2 + FEWEST_SLOTS / 2;
 	struct np_heat *heat;
 	uint32_t *slot;
+	bool *local;
 
 	heat = reallocarray(record->heat, max, sizeof(*heat));
 	if (!heat)
 		return false;
 	record->heat = heat;
+	local = reallocarray(record->local, max, sizeof(*local));
+	if (!local)
+		return false;
+	record->local = local;
 	if (record->slots < max * 2) {
 		size_t slots = record->slots * 4;
 
@@ -159,7 +169,8 @@ void record_miss(struct record *record, unsigned int cpu, uint64_t gfn,
 	pthread_mutex_lock(&record->lock);
 	record->misses[cpu]++;
 	if (record->nr == record->max && !grow(record)) {
-		record->error = -ENOMEM;
+		record->error = np_fail(&record->why, -ENOMEM,
+					"not enough memory");
 		goto out;
 	}
 	slot = find_slot(record->slot, record->slots, record->heat, gfn, node);
@@ -178,24 +189,42 @@ out:
 	pthread_mutex_unlock(&record->lock);
 }
 
+/* Which misses of the interval were local? */
+static int find_places(struct record *record)
+{
+	const struct record_config *config = &record->config;
+	struct np_place place;
+	int ret;
+
+	/* In any case: it counts the pages. */
+	for (size_t i = 0; i < record->nr; i++) {
+		const struct np_heat *heat = &record->heat[i];
+
+		ret = np_policy_heat(record->placed, heat, &place);
+		if (ret < 0)
+			return np_fail(&record->why, ret, "%s", strerror(-ret));
+		record->local[i] = np_place_local(&place, heat->node);
+	}
+	return config->places ?
+	       config->places(config->source, record->heat, record->nr,
+			      record->local, &record->why) : 0;
+}
+
 /* Ends the interval, which lasted @ns on each CPU that ran. */
 static void tick(struct record *record, uint64_t ns)
 {
 	struct record_sum *sum = &record->sum;
-	struct np_place place;
 	uint64_t insns = 0;
+	int ret;
 
-	for (size_t i = 0; i < record->nr; i++) {
+	ret = find_places(record);
+	record->error = ret ? ret : record->error;
+	for (size_t i = 0; !ret && i < record->nr; i++) {
 		const struct np_heat *heat = &record->heat[i];
 		uint64_t misses = (uint64_t)heat->reads + heat->writes;
-		int ret = np_policy_heat(record->placed, heat, &place);
 
-		if (ret < 0) {
-			record->error = ret;
-			break;
-		}
 		sum->misses += misses;
-		if (np_place_local(&place, heat->node))
+		if (record->local[i])
 			sum->local += misses;
 		if (record->writer)
 			np_writer_heat(record->writer, heat);
@@ -252,7 +281,7 @@ void record_insns(struct record *record, unsigned int cpu, uint64_t nr)
  * @sum: filled with what was recorded
  * @error: filled on failure
  *
- * Return: 0, or the first error that recording met.
+ * Return: 0, or the last error that recording met.
  */
 int record_close(struct record *record, struct record_sum *sum,
 		 struct np_error *error)
@@ -265,7 +294,7 @@ int record_close(struct record *record, struct record_sum *sum,
 	*sum = record->sum;
 	ret = record->error;
 	if (ret)
-		np_fail(error, ret, "%s", strerror(-ret));
+		*error = record->why;
 	if (record->writer) {
 		int err = np_writer_close(record->writer, error);
 

@@ -2,6 +2,8 @@
 #ifndef NUMA_POLICY_RECORD_H
 #define NUMA_POLICY_RECORD_H
 
+#include <stdbool.h>
+
 #include "numa.h"
 
 /* A VCPU tells of its instructions when it has executed so many. */
@@ -19,6 +21,9 @@
  * @local_ns: time of a miss on a page in the node's own memory
  * @remote_ns: time of any other miss
  * @tick_ns: length of an interval
+ * @places: is told of an interval's heat, each page and node once, and says which
+ *	of it is local; NULL: each page is where it was touched first
+ * @source: for @places
  */
 struct record_config {
 	const char *path;
@@ -31,6 +36,9 @@ struct record_config {
 	uint64_t local_ns;
 	uint64_t remote_ns;
 	uint64_t tick_ns;
+	int (*places)(void *source, const struct np_heat *heat, size_t nr,
+		      bool *local, struct np_error *error);
+	void *source;
 };
 
 /**
@@ -38,8 +46,7 @@ struct record_config {
  * @now_ns: simulated time, as if every miss were local
  * @insns: instructions
  * @misses: misses
- * @local: misses on pages in the node's own memory, each page being where it
- *	was touched first
+ * @local: misses on pages in the node's own memory
  * @pages: pages with misses
  */
 struct record_sum {

@@ -60,10 +60,16 @@ refuses cpus=65 "cpus=65: a number from 1 to 64"
 refuses ways=x "ways=x: a number from 1 to 64"
 refuses nodes=9 "nodes=9: at most cpus=8"
 refuses local-ns=1000 "local-ns=1000 is above remote-ns=900"
+refuses disco=1 "disco=1: on or off"
+refuses disco=on "disco=on: a program has no memory of a VM"
 refuses out=/none/a "/none/a: No such file"
 out=$(timeout 60 qemu-system-mips64el -M malta -nodefaults -display none \
 	-plugin "$plugin" 2>&1)
 [[ $? != 0 && $out == *"ccnuma: ram=FILE is needed"* ]]
 result $? "a machine without a file of its memory is refused"
+out=$(timeout 60 qemu-system-mips64el -M malta -nodefaults -display none \
+	-plugin "$plugin,disco=on,ram=$work/ram/a" 2>&1)
+[[ $? != 0 && $out == *"ccnuma: ram=$work/ram/a,disco=on: a file in ram/ of a disco file system is needed"* ]]
+result $? "disco=on with memory that is not the module's is refused"
 
 results_end
