@@ -142,6 +142,25 @@ static void load_modules(void)
 	free(devices);
 }
 
+/*
+ * Makes the interrupts of PCI devices, 10 and 11, level-triggered. The board's
+ * firmware does that; what QEMU has instead does not, and Linux relies on it. As
+ * edges they get lost where devices share one: if one raises it after its handler
+ * has looked and before the other's handler has lowered it, there is no edge, and
+ * none ever after.
+ */
+static void trigger_by_level(void)
+{
+	/* Of interrupts 8 to 15, one bit each. */
+	const off_t elcr2 = 0x4d1;
+	const unsigned char levels = 1 << (10 - 8) | 1 << (11 - 8);
+	int fd = open("/dev/port", O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 || pwrite(fd, &levels, 1, elcr2) != 1)
+		perror("disco-guest: interrupts of PCI devices stay edges");
+	close(fd);
+}
+
 static void parse_command_line(void)
 {
 	static const struct {
@@ -344,6 +363,7 @@ int main(void)
 	must_mount("proc", "/proc", "proc", NULL);
 	must_mount("dev", "/dev", "devtmpfs", NULL);
 	parse_command_line();
+	trigger_by_level();
 	load_modules();
 	enter_root();
 	use_board_timer();
