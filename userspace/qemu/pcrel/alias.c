@@ -8,6 +8,7 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -263,6 +264,33 @@ static void check_all(unsigned int random)
 	}
 }
 
+/*
+ * Jumps to a page that is another one each time, and gone in between. Two processes
+ * do it in turn, with different pages at the same address.
+ */
+static void check_moves(int fd, int first)
+{
+	uint64_t from = FIRST + REGION + FAR, to = FIRST + REGION + NEAR;
+
+	for (int i = 0; i < 101; i++) {
+		int page = (i + first) % 2 ? ONE : OTHER;
+
+		munmap((void *)to, PAGE);
+		fault_resume = from + BACK;
+		call(from + JUMP, NULL);
+		fault_resume = 0;
+		expect("signal of a jump to no page", from, fault_signal, SIGSEGV);
+		expect("pc of a jump to no page", from, fault_pc, to + LANDING);
+
+		map(fd, to, page);
+		for (int j = 0; j < 4; j++) {
+			expect("jump to a page that moves", from, call(from + JUMP, NULL),
+			       1 + (page == ONE ? landing_adds : 20));
+			sched_yield();
+		}
+	}
+}
+
 int main(int argc, char **argv)
 {
 	int processes = argc > 1 ? atoi(argv[1]) : 1, status, bad = 0;
@@ -288,6 +316,12 @@ int main(int argc, char **argv)
 	sigaction(SIGSEGV, &action, NULL);
 	sigaction(SIGTRAP, &action, NULL);
 	sigaction(SIGBUS, &action, NULL);
+
+	if (fork() == 0) {
+		check_moves(fd, 1);
+		_exit(0);
+	}
+	check_moves(fd, 0);
 
 	for (int i = 0; i < processes; i++) {
 		if (fork() == 0) {
