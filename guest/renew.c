@@ -25,7 +25,7 @@
 #include <linux/random.h>
 #include <net/if.h>
 #include <net/if_arp.h>
-#include <netinet/ether.h>
+#include <net/ethernet.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -40,6 +40,10 @@
 #define PORTS "/sys/class/virtio-ports/"
 #define MAX_HOST_NAME 64
 #define MAX_SEED 512
+#define MAX_INTERFACE 1024
+
+/* Opened ahead: a clone's first steps are slow, where it is emulated. */
+static int net, generator;
 
 /* What went wrong first since the last "end". */
 static char wrong[128];
@@ -67,54 +71,80 @@ static void set_name(char *name)
 }
 
 /* Most drivers can change the address of a running interface, some cannot. */
-static bool change_address(int fd, struct ifreq *request)
+static bool change_address(struct ifreq *request)
 {
 	struct ifreq flags = *request;
 	bool done;
 
-	if (ioctl(fd, SIOCSIFHWADDR, request) == 0)
+	if (ioctl(net, SIOCSIFHWADDR, request) == 0)
 		return true;
-	if (errno != EBUSY || ioctl(fd, SIOCGIFFLAGS, &flags) < 0)
+	if (errno != EBUSY || ioctl(net, SIOCGIFFLAGS, &flags) < 0)
 		return false;
 	flags.ifr_flags &= ~IFF_UP;
-	if (ioctl(fd, SIOCSIFFLAGS, &flags) < 0)
+	if (ioctl(net, SIOCSIFFLAGS, &flags) < 0)
 		return false;
-	done = ioctl(fd, SIOCSIFHWADDR, request) == 0;
+	done = ioctl(net, SIOCSIFHWADDR, request) == 0;
 	flags.ifr_flags |= IFF_UP;
-	return ioctl(fd, SIOCSIFFLAGS, &flags) == 0 && done;
+	return ioctl(net, SIOCSIFFLAGS, &flags) == 0 && done;
+}
+
+static int hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c |= 'a' ^ 'A';
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* Reads up to max bytes in hexadecimal; colons between them are skipped. */
+static size_t read_hex(const char **text, unsigned char *bytes, size_t max)
+{
+	const char *at = *text;
+	size_t length = 0;
+
+	while (length < max && hex_digit(at[0]) >= 0 && hex_digit(at[1]) >= 0) {
+		bytes[length++] = hex_digit(at[0]) << 4 | hex_digit(at[1]);
+		at += 2;
+		at += *at == ':';
+	}
+	*text = at;
+	return length;
+}
+
+/*
+ * Interfaces are looked for by number: to have the kernel list them takes as much
+ * of a clone's first steps as all the rest.
+ */
+static bool find_interface(const unsigned char *address, struct ifreq *request)
+{
+	int number;
+
+	for (number = 1; number <= MAX_INTERFACE; number++) {
+		request->ifr_ifindex = number;
+		if (ioctl(net, SIOCGIFNAME, request) == 0 && ioctl(net, SIOCGIFHWADDR, request) == 0 &&
+		    request->ifr_hwaddr.sa_family == ARPHRD_ETHER &&
+		    !memcmp(request->ifr_hwaddr.sa_data, address, ETH_ALEN))
+			return true;
+	}
+	return false;
 }
 
 static void set_mac(const char *words)
 {
-	struct if_nameindex *all = if_nameindex(), *one;
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	struct ether_addr old, new;
-	char text[2][18];
-	bool found = false;
+	unsigned char old[ETH_ALEN], new[ETH_ALEN];
+	struct ifreq request = { .ifr_flags = 0 };
+	const char *at = words;
 
-	if (sscanf(words, "%17s %17s", text[0], text[1]) != 2 ||
-	    !ether_aton_r(text[0], &old) || !ether_aton_r(text[1], &new)) {
+	if (read_hex(&at, old, ETH_ALEN) != ETH_ALEN || *at++ != ' ' ||
+	    read_hex(&at, new, ETH_ALEN) != ETH_ALEN || *at) {
 		fail("\"mac %.40s\" is not two addresses", words);
-		goto out;
+	} else if (!find_interface(old, &request)) {
+		fail("no interface has the address %.17s", words);
+	} else {
+		memcpy(request.ifr_hwaddr.sa_data, new, ETH_ALEN);
+		if (!change_address(&request))
+			fail("%s: cannot change the address: %s", request.ifr_name, strerror(errno));
 	}
-	for (one = all; one && one->if_name && !found; one++) {
-		struct ifreq request = { .ifr_flags = 0 };
-
-		snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", one->if_name);
-		if (ioctl(fd, SIOCGIFHWADDR, &request) < 0 ||
-		    request.ifr_hwaddr.sa_family != ARPHRD_ETHER ||
-		    memcmp(request.ifr_hwaddr.sa_data, &old, sizeof(old)))
-			continue;
-		found = true;
-		memcpy(request.ifr_hwaddr.sa_data, &new, sizeof(new));
-		if (!change_address(fd, &request))
-			fail("%s: cannot change the address: %s", one->if_name, strerror(errno));
-	}
-	if (!found)
-		fail("no interface has the address %s", text[0]);
-out:
-	if_freenameindex(all);
-	close(fd);
 }
 
 /*
@@ -127,31 +157,26 @@ static void set_seed(const char *hex)
 		struct rand_pool_info info;
 		unsigned char bytes[MAX_SEED];
 	} pool;
-	unsigned char *byte = (unsigned char *)pool.info.buf;
-	size_t length = 0;
-	int fd;
+	size_t length = read_hex(&hex, pool.bytes, MAX_SEED);
 
-	while (length < MAX_SEED && sscanf(hex + 2 * length, "%2hhx", &byte[length]) == 1)
-		length++;
 	if (length < 32) {
 		fail("the seed has less than 32 bytes");
 		return;
 	}
 	pool.info.entropy_count = 8 * length;
 	pool.info.buf_size = length;
-	fd = open("/dev/random", O_WRONLY | O_CLOEXEC);
-	if (fd < 0 || ioctl(fd, RNDADDENTROPY, &pool) < 0 || ioctl(fd, RNDRESEEDCRNG) < 0)
+	if (ioctl(generator, RNDADDENTROPY, &pool) < 0 || ioctl(generator, RNDRESEEDCRNG) < 0)
 		fail("/dev/random: %s", strerror(errno));
-	close(fd);
 	explicit_bzero(&pool, sizeof(pool));
 }
 
 static void answer(int port)
 {
-	char text[256];
-	int length = wrong[0] ? snprintf(text, sizeof(text), "error: %s\n", wrong) :
-				snprintf(text, sizeof(text), "ok\n");
+	char text[256] = "ok\n";
+	int length = strlen(text);
 
+	if (wrong[0])
+		length = snprintf(text, sizeof(text), "error: %s\n", wrong);
 	if (write(port, text, length) != length)
 		perror("disco-renew: " CHANNEL);
 	wrong[0] = 0;
@@ -219,10 +244,13 @@ int main(void)
 	static char buffer[4096];
 	size_t length = 0;
 	sigset_t signals;
-	int port = wait_port();
+	int port;
 	ssize_t got;
 	char *end;
 
+	net = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	generator = open("/dev/random", O_WRONLY | O_CLOEXEC);
+	port = wait_port();
 	/* Without a host at the other end a read ends at once; this tells of one. */
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGIO);
