@@ -127,7 +127,8 @@ void disco_heat_drop(struct disco_heat *heat, pgoff_t start, pgoff_t end)
 		forget(heat, &xas);
 		if (++nr % XA_CHECK_SCHED)
 			continue;
-		xas_pause(&xas);
+		/* Not xas_pause(): it steps over a node, which may be gone by now. */
+		xas_reset(&xas);
 		xas_unlock(&xas);
 		cond_resched();
 		xas_lock(&xas);

@@ -141,6 +141,19 @@ static void ranges_are_forgotten(struct kunit *test)
 	}
 }
 
+/* Also when the lock is given up at the last counter of a node of the xarray. */
+static void many_are_forgotten(struct kunit *test)
+{
+	struct disco_heat *heat = test->priv;
+	pgoff_t gfn;
+
+	for (gfn = 0; gfn < 3 * XA_CHECK_SCHED; gfn++)
+		add(test, gfn, 0, 1, 0);
+	disco_heat_drop(heat, 0, DISCO_MAX_GFN + 1);
+	KUNIT_EXPECT_EQ(test, heat->nr, 0);
+	KUNIT_EXPECT_TRUE(test, xa_empty(&heat->counters));
+}
+
 /* However small the buffer, each counter is read once and no page is divided. */
 static void pages_are_read_whole(struct kunit *test)
 {
@@ -187,6 +200,7 @@ static struct kunit_case heat_cases[] = {
 	KUNIT_CASE(what_came_meanwhile_stays),
 	KUNIT_CASE(room_is_limited),
 	KUNIT_CASE(ranges_are_forgotten),
+	KUNIT_CASE(many_are_forgotten),
 	KUNIT_CASE(pages_are_read_whole),
 	{}
 };
