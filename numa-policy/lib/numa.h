@@ -225,7 +225,8 @@ struct np_action {
 /**
  * struct np_stat - what a policy did
  * @pages: pages known
- * @copies: copies now, masters apart
+ * @copies: copies now, masters apart; of a page that other VMs use, too, one for
+ *	each VM
  * @most_copies: most copies there were
  * @migrated: pages migrated
  * @replicated: copies made

@@ -83,18 +83,37 @@ static struct np_page *get_page(struct np_policy *policy, uint32_t vm,
 	return page;
 }
 
+/*
+ * The copies of a page that several machines use are seen in each of them, and it
+ * is not known how many machines these are: each is taken to have one of the copies.
+ */
+static unsigned int nr_copies(const struct np_place *place)
+{
+	if (place->shared)
+		return place->copies != 0;
+	return __builtin_popcountll(place->copies);
+}
+
 static void set_place(struct np_policy *policy, struct np_page *page,
-		      uint32_t home, uint64_t copies)
+		      const struct np_place *place)
 {
 	struct np_stat *stat = &policy->stat;
 
-	copies &= ~(1ULL << home);
-	stat->copies += __builtin_popcountll(copies);
-	stat->copies -= __builtin_popcountll(page->place.copies);
+	stat->copies -= nr_copies(&page->place);
+	page->place = *place;
+	page->place.copies &= ~(1ULL << place->home);
+	stat->copies += nr_copies(&page->place);
 	if (stat->copies > stat->most_copies)
 		stat->most_copies = stat->copies;
-	page->place.home = home;
-	page->place.copies = copies;
+}
+
+static void set_copies(struct np_policy *policy, struct np_page *page,
+		       uint64_t copies)
+{
+	struct np_place place = page->place;
+
+	place.copies = copies;
+	set_place(policy, page, &place);
 }
 
 /**
@@ -120,7 +139,7 @@ unsigned int np_moves(struct np_policy *policy, struct np_page *page)
 /* A write took them. */
 static void lose_copies(struct np_policy *policy, struct np_page *page)
 {
-	set_place(policy, page, page->place.home, 0);
+	set_copies(policy, page, 0);
 	np_moves(policy, page);
 	page->moves++;
 	page->collapsed = true;
@@ -153,8 +172,7 @@ int np_policy_place(struct np_policy *policy, uint32_t vm, uint64_t gfn,
 		return -ENOMEM;
 	if (page->place.copies && !place->copies)
 		lose_copies(policy, page);
-	set_place(policy, page, place->home, place->copies);
-	page->place.shared = place->shared;
+	set_place(policy, page, place);
 	return 0;
 }
 
@@ -399,11 +417,12 @@ void np_policy_done(struct np_policy *policy, const struct np_action *action,
 	if (result) {
 		policy->stat.failed++;
 	} else if (action->verb == NP_MIGRATE) {
-		set_place(policy, page, action->node, 0);
+		page->place.home = action->node;
+		set_copies(policy, page, 0);
 		policy->stat.migrated++;
 	} else {
-		set_place(policy, page, page->place.home,
-			  page->place.copies | 1ULL << action->node);
+		set_copies(policy, page,
+			   page->place.copies | 1ULL << action->node);
 		policy->stat.replicated++;
 	}
 }
@@ -419,7 +438,7 @@ static bool keep_other(struct np_page *page, void *data)
 
 	if (page->vm != forget->vm)
 		return true;
-	set_place(forget->policy, page, page->place.home, 0);
+	set_copies(forget->policy, page, 0);
 	forget->policy->stat.pages--;
 	return false;
 }

@@ -416,6 +416,25 @@ static void copies_are_limited(void **state)
 	assert_action(0, NP_MIGRATE, 1, 3);
 }
 
+/* All machines see the copies of what they share; they are not counted for each. */
+static void shared_copies_count_once(void **state)
+{
+	const struct np_place place = { .home = 0, .copies = 0xe, .shared = true };
+
+	(void)state;
+	begin_with("disco", "policy.replica_percent=100");
+	for (uint32_t vm = 0; vm < 4; vm++)
+		for (uint64_t gfn = 0; gfn < 10; gfn++)
+			assert_int_equal(np_policy_place(policy, vm, gfn, &place), 0);
+	assert_int_equal(np_policy_stat(policy)->pages, 40);
+	assert_int_equal(np_policy_stat(policy)->copies, 40);
+	np_policy_forget(policy, 3);
+	assert_int_equal(np_policy_stat(policy)->copies, 30);
+	assert_int_equal(np_policy_place(policy, 0, 0,
+					 &(struct np_place) { .copies = 0xe }), 0);
+	assert_int_equal(np_policy_stat(policy)->copies, 32);
+}
+
 /* What the machine refuses leaves the page where it is, and counts as a move. */
 static void refusals_count(void **state)
 {
@@ -640,6 +659,7 @@ int main(void)
 		TEST(rate_is_limited),
 		TEST(low_rates_are_kept),
 		TEST(copies_are_limited),
+		TEST(shared_copies_count_once),
 		TEST(refusals_count),
 		TEST(vms_are_forgotten),
 		TEST(forgetting_loses_no_page),
