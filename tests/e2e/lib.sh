@@ -83,12 +83,35 @@ add_root_disk() {
 	discoctl disk add debian "$image/root.ext4"
 }
 
-# define_guest NAME JOB CPU: makes the disks and the XML of a guest that will run
-# the script "run" of the folder JOB; see Documentation/examples for the rest.
-# Its threads stay on one CPU, hence on one node, and its translated code warm.
-define_guest() {
+# make_disks NAME JOB: the disks of a guest that will run the script "run" of the
+# folder JOB.
+make_disks() {
 	qemu-img create -q -f qcow2 -F raw -b "$disco/disk/debian" "$work/$1.qcow2"
 	tar -cf "$work/$1.tar" -C "$2" .
+}
+
+# start_qemu NAME MIB NODES [ARGUMENT]...: a guest that has disks, on Disco's QEMU and
+# without libvirt; its process is $!. It stays on the CPUs of NODES, memory is $ram/NAME.
+start_qemu() {
+	local name=$1 mib=$2 nodes=$3
+
+	shift 3
+	numactl --cpunodebind="$nodes" "$tree/build/qemu/bin/qemu-system-mips64el" \
+		-M malta,memory-backend=ram -cpu 5KEf,l2tlb=on,l2tlb-module=off -m "${mib}M" \
+		-object "memory-backend-file,id=ram,size=${mib}M,mem-path=$ram/$name,share=on" \
+		-nodefaults -no-reboot -display none -serial "file:$work/$name.log" \
+		-kernel "$image/vmlinux" -initrd "$image/initrd.img" \
+		-drive "file=$work/$name.qcow2,format=qcow2,if=virtio" \
+		-drive "file=$work/$name.tar,format=raw,if=virtio,readonly=on" \
+		-append "console=ttyS0 quiet panic=-1 nowatchdog init_on_alloc=0 cryptomgr.notests disco.host=$name disco.job=vdb" \
+		"$@" &
+}
+
+# define_guest NAME JOB CPU: makes the disks and the XML of a guest for libvirt; see
+# Documentation/examples for the rest.
+# Its threads stay on one CPU, hence on one node, and its translated code warm.
+define_guest() {
+	make_disks "$1" "$2"
 	sed -e "s/mercury/$1/g" -e "s:/var/lib/disco/$1:$work/$1:" \
 		-e "s:/var/lib/disco/:$image/:" -e "s:<vcpu>:<vcpu placement='static' cpuset='$(($3 % $(nproc)))'>:" \
 		"$tree/Documentation/examples/mips64el-guest.xml" >"$work/$1.xml"

@@ -9,6 +9,10 @@
  *	Brings memory into that state as a monitor does: pages of the disk by preadv()
  *	from DISK, the others by stores; says so, and waits for its end. KIND is
  *	"file" (RAM is one, shared) or "anonymous" (to be merged by KSM; RAM is not used).
+ *
+ * recorded use FILE KIND RAM DISK
+ *	The same, and once a second it reads all pages of the disk and writes all others,
+ *	and says "round NUMBER: unchanged", until one of them is not what it was.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -207,7 +211,37 @@ static void read_disk(int disk, unsigned char *ram, const uint32_t *kinds, size_
 	}
 }
 
-static int play(const char *path, const char *kind, const char *ram_path, const char *disk_path)
+/* Writes to a page of its own what is there already; reads all of any other. */
+static uint64_t use_page(unsigned char *page, uint32_t kind)
+{
+	volatile uint64_t *word = (uint64_t *)page;
+
+	if (kind == OWN)
+		*word = *word;
+	return kind == UNTOUCHED ? 0 : hash(page);
+}
+
+static void use(unsigned char *ram, const uint32_t *kinds, size_t pages)
+{
+	uint64_t before = 0, sum;
+
+	for (unsigned int round = 1;; round++) {
+		sum = 0;
+		for (size_t i = 0; i < pages; i++)
+			sum += use_page(ram + i * PAGE, kinds[i]);
+		if (round > 1 && sum != before)
+			break;
+		before = sum;
+		printf("round %u: unchanged\n", round);
+		fflush(stdout);
+		sleep(1);
+	}
+	puts("@@disco recorded end: its memory has changed");
+	exit(1);
+}
+
+static int play(const char *path, const char *kind, const char *ram_path, const char *disk_path,
+		bool used)
 {
 	static unsigned char buffer[PAGE];
 	FILE *file = fopen(path, "r");
@@ -235,6 +269,8 @@ static int play(const char *path, const char *kind, const char *ram_path, const 
 	}
 	read_disk(disk, ram, kinds, pages);
 	fclose(file);
+	if (used)
+		use(ram, kinds, pages);
 	free(kinds);
 	puts("@guest {\"answer\": \"recorded\", \"seconds\": 0, \"memory\": {}}");
 	fflush(stdout);
@@ -247,8 +283,10 @@ int main(int argc, char **argv)
 	if (argc == 5 && !strcmp(argv[1], "pack"))
 		return pack(argv[2], argv[3], argv[4]);
 	if (argc == 6 && !strcmp(argv[1], "play"))
-		return play(argv[2], argv[3], argv[4], argv[5]);
+		return play(argv[2], argv[3], argv[4], argv[5], false);
+	if (argc == 6 && !strcmp(argv[1], "use"))
+		return play(argv[2], argv[3], argv[4], argv[5], true);
 	fputs("usage: recorded pack RAM DISK OUT\n"
-	      "       recorded play FILE file|anonymous RAM DISK\n", stderr);
+	      "       recorded play|use FILE file|anonymous RAM DISK\n", stderr);
 	return 2;
 }
