@@ -4,7 +4,7 @@
  * what is in them, and checks that it does what it should do there. All of it
  * depends on the address in one way or another: links, jumps inside the region
  * of 256 MiB, branches whose delay slot is on the next page, which is another
- * one elsewhere, and where exceptions say that they happened.
+ * one elsewhere, where calls return to, and where exceptions say that they happened.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -28,7 +28,7 @@
 #define ROUNDS 40
 
 /* Pages of the file */
-enum { ONE, OTHER, SLOT_1, SLOT_2, SLOT_LOAD, NR_PAGES };
+enum { ONE, OTHER, SLOT_1, SLOT_2, SLOT_LOAD, CALLS, NR_PAGES };
 
 /* Functions, by their place in page ONE; they return v0. */
 enum {
@@ -37,6 +37,9 @@ enum {
 	LIKELY = 0x220, NEVER_LINK = 0x260, NEVER_LIKELY_LINK = 0x280,
 	JUMP_OVER = 0x2c0, BRANCH_OVER = 0xffc,
 };
+
+/* Functions in page CALLS: one returns to what is written, one to the next page. */
+enum { CALL_HERE = 0x000, AFTER = 0x00c, LEAVE = 0x040, EMPTY = 0x080, CALL_LAST = 0xff4 };
 
 enum { ZERO, V0 = 2, A0 = 4, T0 = 12, RA = 31 };
 
@@ -85,6 +88,14 @@ static const struct function one[] = {
 static const struct function other[] = {
 	{ LANDING, { JR(RA), ADDI(V0, V0, 20) } },
 	{ CALLED, { JR(RA), ADDI(V0, RA, 1) } },
+};
+
+static const struct function calls[] = {
+	{ CALL_HERE, { MOVE(T0, RA), BGEZAL(ZERO, (EMPTY - CALL_HERE) / 4 - 2), NOP,
+		       ADDI(V0, ZERO, 0), JR(T0) } },
+	{ LEAVE, { JR(T0), ADDI(V0, ZERO, -1) } },
+	{ EMPTY, { JR(RA) } },
+	{ CALL_LAST, { MOVE(T0, RA), BGEZAL(ZERO, (EMPTY - CALL_LAST) / 4 - 2), NOP } },
 };
 
 /* What has been mapped in a region */
@@ -291,6 +302,47 @@ static void check_moves(int fd, int first)
 	}
 }
 
+/*
+ * Calls that return to the next page, which is another one each time, or gone, and
+ * to code that is written anew. The processes have different pages there.
+ */
+static void check_returns(int fd, uint32_t *written, int first)
+{
+	uint64_t at = FIRST + 2 * REGION + FAR;
+
+	map(fd, at, CALLS);
+	for (int i = 0; i < 101; i++) {
+		int page = (i + first) % 2 ? SLOT_1 : SLOT_2;
+
+		fault_resume = at + LEAVE;
+		expect("return to no page", at, call(at + CALL_LAST, NULL), -1);
+		fault_resume = 0;
+		expect("signal of a return to no page", at, fault_signal, SIGSEGV);
+		expect("pc of a return to no page", at, fault_pc, at + PAGE);
+
+		map(fd, at + PAGE, page);
+		for (int j = 0; j < 4; j++) {
+			expect("return to a page that changes", at,
+			       call(at + CALL_LAST, NULL), page == SLOT_1 ? 1 : 2);
+			sched_yield();
+		}
+		munmap((void *)(at + PAGE), PAGE);
+
+		/* Few times: each of these is translated anew. */
+		if (!written || i >= 3)
+			continue;
+		/* Nothing else happens between a return and a change of what it went to. */
+		for (int j = 0; j < 8; j++) {
+			if (j % 2 == 0)
+				written[AFTER / 4] = ADDI(V0, ZERO, i + j);
+			__builtin___clear_cache((char *)&written[AFTER / 4],
+						(char *)&written[AFTER / 4 + 1]);
+			expect("return to code that changes", at,
+			       call(at + CALL_HERE, NULL), i + j - j % 2);
+		}
+	}
+}
+
 int main(int argc, char **argv)
 {
 	int processes = argc > 1 ? atoi(argv[1]) : 1, status, bad = 0;
@@ -310,6 +362,9 @@ int main(int argc, char **argv)
 	pages[SLOT_1 * PAGE / 4] = ADDI(V0, ZERO, 1);
 	pages[SLOT_2 * PAGE / 4] = ADDI(V0, ZERO, 2);
 	pages[SLOT_LOAD * PAGE / 4] = LOAD_BYTE(V0, A0);
+	/* These two are returned to as well. */
+	pages[SLOT_1 * PAGE / 4 + 1] = pages[SLOT_2 * PAGE / 4 + 1] = JR(T0);
+	put(pages + CALLS * PAGE / 4, calls, sizeof(calls) / sizeof(*calls));
 	__builtin___clear_cache((char *)pages, (char *)pages + NR_PAGES * PAGE);
 	map_all(fd);
 
@@ -319,9 +374,11 @@ int main(int argc, char **argv)
 
 	if (fork() == 0) {
 		check_moves(fd, 1);
+		check_returns(fd, NULL, 1);
 		_exit(0);
 	}
 	check_moves(fd, 0);
+	check_returns(fd, pages + CALLS * PAGE / 4, 0);
 
 	for (int i = 0; i < processes; i++) {
 		if (fork() == 0) {
