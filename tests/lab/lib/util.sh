@@ -67,6 +67,20 @@ cached()
 	printf '%s\n' "$dir"
 }
 
+# remove_build DIR...: what was built halfway. mmdebstrap that was killed leaves its mounts, of /proc
+# and of the files in /dev: the host's own.
+remove_build()
+{
+	local dir mount
+
+	for dir; do
+		while read -r _ mount _; do
+			[[ $mount != "$dir"/* ]] || umount -l "$mount" || true
+		done < <(tac /proc/mounts)
+		rm -rf --one-file-system "$dir"
+	done
+}
+
 # build_entry NAME DIR MIB BUILDER [ARGUMENT]..., in a subshell that holds the lock's file as 9. BUILDER
 # gets a shell of its own, so that the lock dies with this one and "set -e" holds.
 build_entry()
@@ -76,7 +90,7 @@ build_entry()
 	shift 4
 	flock -n 9 || { say "waiting for another build of $name"; flock 9; }
 	[[ ! -d $dir ]] || return 0
-	rm -rf "$cache/.build-$name".*
+	remove_build "$cache/.build-$name".*
 	need_disk "$cache" "$mib" "building $name"
 	say "building $name in $dir"
 	tmp=$(mktemp -d "$cache/.build-$name.XXXXXX")
@@ -84,7 +98,7 @@ build_entry()
 	"$lab/lab" build-step "$builder" "$tmp" "$dir" "$@" >"$log" 2>&1 9>&- &
 	pid=$!
 	# Not local: the trap runs when this function is over.
-	trap 'kill "$pid" 2>/dev/null || true; rm -rf "$tmp"' EXIT
+	trap 'kill "$pid" 2>/dev/null || true; remove_build "$tmp"' EXIT
 	until timeout 30 tail --pid="$pid" -f /dev/null; do
 		say "$name: $((SECONDS - start)) s, $(tail -n 1 "$log" | cut -c 1-70)"
 	done
