@@ -5,7 +5,7 @@
 # make bench   measurements against memfd, stock QEMU and KSM: hours. Parts of it:
 #              bench-ram, some 7 minutes, bench-discod, 2 minutes, bench-numa, 5, bench-clone
 #              and bench-guests
-# make chaos   two million moves of pages that programs use meanwhile
+# make chaos   two million moves of pages that programs and guests use meanwhile: hours
 #
 # make qemu builds Disco's QEMU, make bench-qemu compares it with the stock one.
 # make modules builds disco.ko for the lab's kernels; make KDIR=... module for
@@ -93,7 +93,7 @@ bench-clone: userspace guest build/module/release/disco.ko
 bench-guests: userspace guest qemu build/module/release/disco.ko
 	$(MAKE) -C tests/bench bench-guests
 
-chaos: userspace build/module/release/disco.ko build/module/debug/disco.ko
+chaos: userspace guest smp-kernel qemu build/module/release/disco.ko build/module/debug/disco.ko
 	$(MAKE) -C tests/chaos long
 
 # Disco's QEMU, and how much faster it runs a guest than the stock one; a part of

@@ -34,13 +34,16 @@ static struct {
 	double seconds;
 	unsigned long moves;
 	unsigned int threads;
+	unsigned int busy;
 	unsigned int budget;
-} options = { .threads = 2, .budget = DISCO_HEAT_BUDGET };
+} options = { .threads = 2, .busy = 100, .budget = DISCO_HEAT_BUDGET };
 
 struct vm {
 	int fd;
 	ino_t inode;
 	uint64_t pages;
+	unsigned long moved;
+	char *path;
 };
 
 static struct vm vms[MAX_VMS];
@@ -143,7 +146,7 @@ static void count_results(const struct disco_move *move,
 	}
 }
 
-static void act_move(struct thread *t, const struct vm *vm)
+static void act_move(struct thread *t, struct vm *vm)
 {
 	struct disco_move move = {
 		.size = sizeof(move), .vm_fd = vm->fd,
@@ -157,6 +160,7 @@ static void act_move(struct thread *t, const struct vm *vm)
 			t->entries[i].node = DISCO_NO_NODE;
 	if (ioctl(control, DISCO_MOVE, &move))
 		wrong("DISCO_MOVE", errno);
+	add(&vm->moved, move.out_moved);
 	count_results(&move, t->entries);
 }
 
@@ -211,7 +215,7 @@ static void act_heat(struct thread *t, const struct vm *vm)
 }
 
 /* Each page of all is as likely; NULL if there are none. */
-static const struct vm *any_vm(struct thread *t)
+static struct vm *any_vm(struct thread *t)
 {
 	uint64_t pages = 0, pick;
 	unsigned int i;
@@ -226,12 +230,23 @@ static const struct vm *any_vm(struct thread *t)
 	return &vms[i];
 }
 
+/* Guests, which wait for what is moved and for flushes, need time as well. */
+static void rest(double begin)
+{
+	double took = dt_now() - begin;
+
+	if (options.busy < 100)
+		usleep(took * 1e6 * (100 - options.busy) / options.busy);
+}
+
 static void *run_thread(void *data)
 {
 	struct thread *t = data;
-	const struct vm *vm;
+	struct vm *vm;
+	double begin;
 
 	while (!stop) {
+		begin = dt_now();
 		pthread_rwlock_rdlock(&vms_lock);
 		vm = any_vm(t);
 		if (vm && !below(t, 2000))
@@ -245,6 +260,7 @@ static void *run_thread(void *data)
 		pthread_rwlock_unlock(&vms_lock);
 		if (!vm)
 			usleep(10000);
+		rest(begin);
 	}
 	return NULL;
 }
@@ -281,8 +297,17 @@ static int add_vm(const char *path, const struct stat *stat, int type,
 	vms[nr_vms++] = (struct vm){
 		.fd = fd, .inode = stat->st_ino,
 		.pages = stat->st_size / dt_page,
+		.path = strdup(path),
 	};
 	return 0;
+}
+
+static void forget_vm(struct vm *vm)
+{
+	if (vm->moved)
+		printf("  %lu of them of %s\n", vm->moved, vm->path);
+	close(vm->fd);
+	free(vm->path);
 }
 
 /* VMs come and go. Our descriptor would keep the memory of one that is gone. */
@@ -297,7 +322,7 @@ static void find_vms(void)
 			i++;
 			continue;
 		}
-		close(vms[i].fd);
+		forget_vm(&vms[i]);
 		vms[i] = vms[--nr_vms];
 	}
 	snprintf(ram, sizeof(ram), "%s/ram", options.mount);
@@ -310,7 +335,7 @@ static void forget_vms(void)
 {
 	while (nr_vms) {
 		sample(vms[--nr_vms].fd, 0);
-		close(vms[nr_vms].fd);
+		forget_vm(&vms[nr_vms]);
 	}
 }
 
@@ -393,6 +418,7 @@ static const char usage[] =
 "  --seconds N   end after N seconds\n"
 "  --moves N     end after N pages were moved; without either: on a signal\n"
 "  --threads N   how many move at the same time, 1 to 64; default 2\n"
+"  --busy N      percent of the time in which each of them does; default 100\n"
 "  --heat N      budget of the sampler, in millionths of a CPU; default 10000\n";
 
 static unsigned long number(const char *name, const char *text,
@@ -418,6 +444,7 @@ static void parse(int argc, char **argv)
 		{ "seconds", required_argument, NULL, 's' },
 		{ "moves", required_argument, NULL, 'm' },
 		{ "threads", required_argument, NULL, 't' },
+		{ "busy", required_argument, NULL, 'u' },
 		{ "heat", required_argument, NULL, 'b' },
 		{ "help", no_argument, NULL, 'h' },
 		{ }
@@ -435,6 +462,9 @@ static void parse(int argc, char **argv)
 		case 't':
 			options.threads = number("threads", optarg, 1,
 						 MAX_THREADS);
+			break;
+		case 'u':
+			options.busy = number("busy", optarg, 1, 100);
 			break;
 		case 'b':
 			options.budget = number("heat", optarg, 0,
