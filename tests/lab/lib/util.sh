@@ -137,7 +137,8 @@ backports_options()
 }
 
 # memoized NAME COMMAND... runs COMMAND, which asks apt, and remembers its output for as long as
-# apt's package lists stay what they are: apt needs most of a second for an answer.
+# apt's package lists stay what they are: apt needs most of a second for an answer. Trees that
+# want other packages share the cache.
 memoized()
 {
 	local name=$1 stamp file
@@ -145,10 +146,10 @@ memoized()
 	shift
 	mkdir -p "$cache/apt-backports/lists"
 	stamp=$(find /var/lib/apt/lists "$cache/apt-backports/lists" -name '*_Packages*' \
-		-printf '%p %T@ %s\n' | sort | key "$*" @/dev/stdin)
+		-printf '%p %T@ %s\n' | sort | key "$*" "@$lab/rootfs.packages" @/dev/stdin)
 	file=$cache/.memo-$name-$stamp
 	if [[ ! -s $file ]]; then
-		rm -f "$cache/.memo-$name"-*
+		find "$cache" -maxdepth 1 -name ".memo-$name-*" -mtime +14 -delete
 		"$@" >"$file.$BASHPID" || die "apt does not know the packages for '$name'"
 		mv "$file.$BASHPID" "$file"
 	fi
