@@ -4,7 +4,6 @@
 #include "fixture.h"
 
 #include <linux/aio_abi.h>
-#include <linux/loop.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -32,64 +31,13 @@ FIXTURE_VARIANT(disk) {
 FIXTURE_VARIANT_ADD(disk, direct) { .backing = DIRECT };
 FIXTURE_VARIANT_ADD(disk, buffered) { .backing = BUFFERED };
 
-/* A file of patterned pages, open for reading only. */
-static int make_backing(const char *path, off_t size)
-{
-	char *page = aligned_alloc(dt_page, dt_page);
-	int fd;
-
-	unlink(path);
-	fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (fd < 0)
-		dt_die("create %s", path);
-	for (off_t at = 0; at < size; at += dt_page) {
-		size_t bytes = size - at < dt_page ? size - at : dt_page;
-
-		dt_fill(page, SEED, at / dt_page);
-		if (write(fd, page, bytes) != bytes)
-			dt_die("write %s", path);
-	}
-	free(page);
-	close(fd);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		dt_die("open %s", path);
-	return fd;
-}
-
-static struct disco_disk_stat disk_stat(const struct dt_fs *fs, int fd)
-{
-	struct disco_disk_stat stat = { .size = sizeof(stat), .disk_fd = fd };
-
-	if (ioctl(fs->control, DISCO_DISK_STAT, &stat))
-		dt_die("DISCO_DISK_STAT");
-	return stat;
-}
-
-static const char *disk_path(const struct dt_fs *fs, const char *name)
-{
-	static char path[96];
-
-	snprintf(path, sizeof(path), "%s/disk/%s", fs->root, name);
-	return path;
-}
-
-static int disk_open(const struct dt_fs *fs, const char *name, int flags)
-{
-	int fd = open(disk_path(fs, name), flags | O_CLOEXEC);
-
-	if (fd < 0)
-		dt_die("open %s", disk_path(fs, name));
-	return fd;
-}
-
 FIXTURE_SETUP(disk)
 {
 	/* Gives the process its mounts, where one of the backings is. */
 	dt_fs_open(&self->fs, "disk", NULL);
 	snprintf(self->path, sizeof(self->path), "%s.%d", variant->backing,
 		 getpid());
-	self->backing = make_backing(self->path, SIZE);
+	self->backing = dt_backing(self->path, SEED, SIZE);
 	ASSERT_OK(dt_disk_add(&self->fs, "disk", self->backing, 0));
 }
 
@@ -106,7 +54,7 @@ TEST_F(disk, pages_are_shared)
 	int vm = dt_create(&self->fs, "vm", SIZE);
 	int other = dt_create(&self->fs, "other", SIZE);
 	char *at = dt_map(vm, SIZE), *at_other = dt_map(other, SIZE);
-	int disk = disk_open(&self->fs, "disk", O_RDONLY);
+	int disk = dt_disk_open(&self->fs, "disk", O_RDONLY);
 	struct disco_disk_stat stat;
 	long pages = dt_counter("machine_pages");
 
@@ -125,7 +73,7 @@ TEST_F(disk, pages_are_shared)
 	}
 	EXPECT_EQ(0, dt_stat(&self->fs, vm).out_private);
 	EXPECT_EQ(SIZE, dt_stat(&self->fs, vm).out_shared);
-	stat = disk_stat(&self->fs, disk);
+	stat = dt_disk_stat(&self->fs, disk);
 	EXPECT_EQ(DISCO_DISK_OK, stat.out_state);
 	EXPECT_EQ(SIZE, stat.out_bytes);
 	EXPECT_EQ(SIZE, stat.out_cached);
@@ -140,7 +88,7 @@ TEST_F(disk, pages_are_shared)
 TEST_F(disk, memmap_lists_the_users)
 {
 	struct disco_memmap_user users[4];
-	int disk = disk_open(&self->fs, "disk", O_RDONLY);
+	int disk = dt_disk_open(&self->fs, "disk", O_RDONLY);
 	uint64_t pfn;
 	char name[8];
 
@@ -166,7 +114,7 @@ TEST_F(disk, writes_are_private)
 	int vm = dt_create(&self->fs, "vm", SIZE);
 	int other = dt_create(&self->fs, "other", SIZE);
 	char *at = dt_map(vm, SIZE), *at_other = dt_map(other, SIZE);
-	int disk = disk_open(&self->fs, "disk", O_RDONLY);
+	int disk = dt_disk_open(&self->fs, "disk", O_RDONLY);
 	char *page = malloc(dt_page);
 
 	ASSERT_EQ(SIZE, pread(disk, at, SIZE, 0));
@@ -198,7 +146,7 @@ TEST_F(disk, every_state_is_read_over)
 	int vm = dt_create(&self->fs, "vm", 8 * dt_page);
 	int clone = dt_create(&self->fs, "clone", 8 * dt_page);
 	char *at = dt_map(vm, 8 * dt_page), *again = dt_map(vm, 8 * dt_page);
-	int disk = disk_open(&self->fs, "disk", O_RDONLY);
+	int disk = dt_disk_open(&self->fs, "disk", O_RDONLY);
 	long pages = dt_counter("machine_pages");
 
 	dt_fill(at + 4 * dt_page, 1, 4);
@@ -226,7 +174,7 @@ TEST_F(disk, no_mapping_keeps_the_zero_page)
 {
 	int vm = dt_create(&self->fs, "vm", 2 * dt_page);
 	char *at = dt_map(vm, 2 * dt_page), *again = dt_map(vm, 2 * dt_page);
-	int disk = disk_open(&self->fs, "disk", O_RDONLY);
+	int disk = dt_disk_open(&self->fs, "disk", O_RDONLY);
 
 	EXPECT_TRUE(dt_is_zero(at, dt_page));
 	EXPECT_TRUE(dt_is_zero(again, dt_page));
@@ -241,7 +189,7 @@ TEST_F(disk, parts_are_copied)
 {
 	int vm = dt_create(&self->fs, "vm", SIZE);
 	char *at = dt_map(vm, SIZE), *plain = malloc(SIZE), *all = malloc(SIZE);
-	int disk = disk_open(&self->fs, "disk", O_RDONLY);
+	int disk = dt_disk_open(&self->fs, "disk", O_RDONLY);
 	uint64_t random = 1;
 
 	ASSERT_EQ(SIZE, pread(disk, all, SIZE, 0));
@@ -278,7 +226,7 @@ TEST_F(disk, segments)
 {
 	int vm = dt_create(&self->fs, "vm", 2 * SIZE);
 	char *at = dt_map(vm, 2 * SIZE), *plain = malloc(dt_page);
-	int disk = disk_open(&self->fs, "disk", O_RDONLY | O_DIRECT);
+	int disk = dt_disk_open(&self->fs, "disk", O_RDONLY | O_DIRECT);
 	struct iovec vec[PAGES];
 
 	for (int i = 0; i < PAGES; i++) {
@@ -289,7 +237,7 @@ TEST_F(disk, segments)
 	ASSERT_EQ(SIZE, preadv(disk, vec, PAGES, 0));
 	for (int i = 0; i < PAGES; i++)
 		EXPECT_TRUE(dt_is_filled(vec[i].iov_base, SEED, i));
-	EXPECT_EQ(PAGES - 1, disk_stat(&self->fs, disk).out_mapped);
+	EXPECT_EQ(PAGES - 1, dt_disk_stat(&self->fs, disk).out_mapped);
 	free(plain);
 	close(disk);
 }
@@ -299,7 +247,7 @@ TEST_F(disk, asynchronous)
 {
 	int vm = dt_create(&self->fs, "vm", SIZE);
 	char *at = dt_map(vm, SIZE);
-	int disk = disk_open(&self->fs, "disk", O_RDONLY | O_DIRECT);
+	int disk = dt_disk_open(&self->fs, "disk", O_RDONLY | O_DIRECT);
 	struct iovec vec[2] = {
 		{ at, SIZE / 2 }, { at + SIZE / 2, SIZE / 2 },
 	};
@@ -333,7 +281,7 @@ TEST_F(disk, pinned_page_is_copied)
 {
 	int vm = dt_create(&self->fs, "vm", 2 * dt_page), pipe_fds[2];
 	char *at = dt_map(vm, 2 * dt_page), *copy = malloc(dt_page);
-	int disk = disk_open(&self->fs, "disk", O_RDONLY);
+	int disk = dt_disk_open(&self->fs, "disk", O_RDONLY);
 	struct iovec page = { at, dt_page };
 	uint64_t pfn;
 
@@ -361,9 +309,9 @@ TEST_F(disk, cut_page)
 	char *at = dt_map(vm, 2 * dt_page), path[100], *want = malloc(dt_page);
 
 	snprintf(path, sizeof(path), "%s.cut", self->path);
-	backing = make_backing(path, dt_page + 700);
+	backing = dt_backing(path, SEED, dt_page + 700);
 	ASSERT_OK(dt_disk_add(&self->fs, "cut", backing, 0));
-	disk = disk_open(&self->fs, "cut", O_RDONLY);
+	disk = dt_disk_open(&self->fs, "cut", O_RDONLY);
 	memset(at, 9, 2 * dt_page);
 	EXPECT_EQ(dt_page + 700, lseek(disk, 0, SEEK_END));
 	ASSERT_EQ(dt_page + 700, pread(disk, at, 2 * dt_page, 0));
@@ -384,7 +332,7 @@ TEST_F(disk, clone_shares_as_well)
 	int clone = dt_create(&self->fs, "clone", SIZE);
 	int other = dt_create(&self->fs, "other", SIZE);
 	char *at = dt_map(vm, SIZE), *at_clone = dt_map(clone, SIZE);
-	int disk = disk_open(&self->fs, "disk", O_RDONLY);
+	int disk = dt_disk_open(&self->fs, "disk", O_RDONLY);
 	long pages = dt_counter("machine_pages");
 
 	ASSERT_EQ(SIZE, pread(disk, at, SIZE, 0));
@@ -404,7 +352,7 @@ TEST_F(disk, faults_map_around)
 {
 	int vm = dt_create(&self->fs, "vm", SIZE);
 	char *at = dt_map(vm, SIZE);
-	int disk = disk_open(&self->fs, "disk", O_RDONLY);
+	int disk = dt_disk_open(&self->fs, "disk", O_RDONLY);
 	struct rusage before, after;
 
 	ASSERT_EQ(SIZE, pread(disk, at, SIZE, 0));
@@ -422,29 +370,29 @@ TEST_F(disk, remove)
 {
 	int vm = dt_create(&self->fs, "vm", SIZE);
 	char *at = dt_map(vm, SIZE);
-	int disk = disk_open(&self->fs, "disk", O_RDONLY);
+	int disk = dt_disk_open(&self->fs, "disk", O_RDONLY);
 	char to[96];
 
 	ASSERT_EQ(dt_page, pread(disk, at, dt_page, 0));
-	EXPECT_ERRNO(EBUSY, unlink(disk_path(&self->fs, "disk")));
+	EXPECT_ERRNO(EBUSY, unlink(dt_disk_path(&self->fs, "disk")));
 	close(disk);
-	EXPECT_ERRNO(EBUSY, unlink(disk_path(&self->fs, "disk")));
+	EXPECT_ERRNO(EBUSY, unlink(dt_disk_path(&self->fs, "disk")));
 	/* Refused, not half removed. */
-	disk = disk_open(&self->fs, "disk", O_RDONLY);
+	disk = dt_disk_open(&self->fs, "disk", O_RDONLY);
 	ASSERT_EQ(dt_page, pread(disk, at + dt_page, dt_page, 0));
 	close(disk);
 
-	strcpy(to, disk_path(&self->fs, "other"));
+	strcpy(to, dt_disk_path(&self->fs, "other"));
 	ASSERT_OK(dt_disk_add(&self->fs, "third", self->backing, 0));
-	EXPECT_ERRNO(EEXIST, rename(disk_path(&self->fs, "third"),
+	EXPECT_ERRNO(EEXIST, rename(dt_disk_path(&self->fs, "third"),
 				    "/mnt/disk/disk/disk"));
-	EXPECT_ERRNO(EPERM, rename(disk_path(&self->fs, "third"),
+	EXPECT_ERRNO(EPERM, rename(dt_disk_path(&self->fs, "third"),
 				   "/mnt/disk/ram/disk"));
-	ASSERT_OK(rename(disk_path(&self->fs, "disk"), to));
+	ASSERT_OK(rename(dt_disk_path(&self->fs, "disk"), to));
 	ASSERT_OK(dt_punch(vm, 0, SIZE));
 	ASSERT_OK(unlink(to));
 	EXPECT_ERRNO(ENOENT, open(to, O_RDONLY));
-	ASSERT_OK(unlink(disk_path(&self->fs, "third")));
+	ASSERT_OK(unlink(dt_disk_path(&self->fs, "third")));
 }
 
 /* Nobody writes to what a disk reads, and nobody writes to a disk. */
@@ -455,19 +403,19 @@ TEST_F(disk, nobody_writes)
 
 	EXPECT_ERRNO(ETXTBSY, open(self->path, O_RDWR));
 	EXPECT_ERRNO(ETXTBSY, truncate(self->path, 0));
-	EXPECT_ERRNO(EROFS, open(disk_path(&self->fs, "disk"), O_RDWR));
-	EXPECT_ERRNO(EROFS, open(disk_path(&self->fs, "disk"), O_WRONLY | O_TRUNC));
-	fd = disk_open(&self->fs, "disk", O_RDONLY);
-	EXPECT_ERRNO(EPERM, truncate(disk_path(&self->fs, "disk"), 0));
+	EXPECT_ERRNO(EROFS, open(dt_disk_path(&self->fs, "disk"), O_RDWR));
+	EXPECT_ERRNO(EROFS, open(dt_disk_path(&self->fs, "disk"), O_WRONLY | O_TRUNC));
+	fd = dt_disk_open(&self->fs, "disk", O_RDONLY);
+	EXPECT_ERRNO(EPERM, truncate(dt_disk_path(&self->fs, "disk"), 0));
 	EXPECT_EQ(MAP_FAILED, mmap(NULL, dt_page, PROT_READ, MAP_SHARED, fd, 0));
 	EXPECT_EQ(ENODEV, errno);
 	close(fd);
-	ASSERT_OK(unlink(disk_path(&self->fs, "disk")));
+	ASSERT_OK(unlink(dt_disk_path(&self->fs, "disk")));
 	fd = open(self->path, O_RDWR);
 	EXPECT_GE(fd, 0);
 	EXPECT_ERRNO(ETXTBSY, dt_disk_add(&self->fs, "disk", self->backing, 0));
 	close(fd);
-	EXPECT_ERRNO(EACCES, open(disk_path(&self->fs, "new"),
+	EXPECT_ERRNO(EACCES, open(dt_disk_path(&self->fs, "new"),
 				  O_CREAT | O_RDWR, 0600));
 	snprintf(path, sizeof(path), "%s/disk/folder", self->fs.root);
 	EXPECT_ERRNO(EPERM, mkdir(path, 0755));
@@ -495,7 +443,7 @@ TEST_F(disk, bad_input)
 	memset(name, 'n', sizeof(name));
 	null = open("/dev/null", O_RDONLY);
 	snprintf(path, sizeof(path), "%s.empty", self->path);
-	empty = make_backing(path, 0);
+	empty = dt_backing(path, SEED, 0);
 	EXPECT_ADD(EBADF, mount_fd, -1);
 	EXPECT_ADD(EMEDIUMTYPE, mount_fd, null);
 	EXPECT_ADD(EBADF, backing_fd, -1);
@@ -541,193 +489,37 @@ TEST_F(disk, cache_is_dropped)
 	char *at = dt_map(vm, SIZE), path[100], *buffer;
 	size_t big = 2048 * dt_page;
 
-	disk = disk_open(&self->fs, "disk", O_RDONLY);
+	disk = dt_disk_open(&self->fs, "disk", O_RDONLY);
 	buffer = malloc(big);
 	ASSERT_EQ(SIZE, pread(disk, buffer, SIZE, 0));
 	ASSERT_EQ(dt_page, pread(disk, at, dt_page, 5 * dt_page));
-	EXPECT_EQ(SIZE, disk_stat(&self->fs, disk).out_cached);
+	EXPECT_EQ(SIZE, dt_disk_stat(&self->fs, disk).out_cached);
 	ASSERT_OK(posix_fadvise(disk, 0, 0, POSIX_FADV_DONTNEED));
-	EXPECT_EQ(dt_page, disk_stat(&self->fs, disk).out_cached);
-	EXPECT_EQ(dt_page, disk_stat(&self->fs, disk).out_used);
+	EXPECT_EQ(dt_page, dt_disk_stat(&self->fs, disk).out_cached);
+	EXPECT_EQ(dt_page, dt_disk_stat(&self->fs, disk).out_used);
 	EXPECT_TRUE(dt_is_filled(at, SEED, 5));
 	ASSERT_EQ(SIZE, pread(disk, at, SIZE, 0));
 	EXPECT_TRUE(dt_run_is_filled(at, SEED, 0, PAGES));
 	close(disk);
 
 	snprintf(path, sizeof(path), "%s.big", self->path);
-	backing = make_backing(path, big);
+	backing = dt_backing(path, SEED, big);
 	ASSERT_OK(dt_disk_add(&self->fs, "big", backing, 512 * dt_page));
-	disk = disk_open(&self->fs, "big", O_RDONLY);
-	EXPECT_EQ(512 * dt_page, disk_stat(&self->fs, disk).out_max_bytes);
+	disk = dt_disk_open(&self->fs, "big", O_RDONLY);
+	EXPECT_EQ(512 * dt_page, dt_disk_stat(&self->fs, disk).out_max_bytes);
 	for (int i = 0; i < 3; i++) {
 		for (size_t at = 0; at < big; at += 16 * dt_page)
 			ASSERT_EQ(16 * dt_page,
 				  pread(disk, buffer + at, 16 * dt_page, at));
 		EXPECT_TRUE(dt_run_is_filled(buffer, SEED, 0, 2048));
 		/* Read-ahead may be one window further. */
-		EXPECT_LE(disk_stat(&self->fs, disk).out_cached,
+		EXPECT_LE(dt_disk_stat(&self->fs, disk).out_cached,
 			  (512 + 512) * dt_page);
 	}
 	close(disk);
 	close(backing);
 	unlink(path);
 	free(buffer);
-}
-
-/* A loop device of a file of PAGES pages, which its owner can still change. */
-struct loop {
-	int file;
-	int fd;
-	char backing[64];
-};
-
-/* With LO_FLAGS_DIRECT_IO, reads past the end of the file fail as on a bad disk. */
-static bool loop_open(struct loop *loop, int flags)
-{
-	struct loop_config config = { .info.lo_flags = flags };
-	int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC), nr;
-	bool read_only = flags & LO_FLAGS_READ_ONLY;
-	char path[32];
-
-	if (control < 0)
-		return false;
-	snprintf(loop->backing, sizeof(loop->backing), DIRECT ".loop.%d",
-		 getpid());
-	close(make_backing(loop->backing, SIZE));
-	loop->file = open(loop->backing, O_RDWR | O_CLOEXEC);
-	config.fd = loop->file;
-	nr = ioctl(control, LOOP_CTL_GET_FREE);
-	close(control);
-	snprintf(path, sizeof(path), "/dev/loop%d", nr);
-	loop->fd = open(path, (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC);
-	if (loop->fd < 0 || ioctl(loop->fd, LOOP_CONFIGURE, &config))
-		dt_die("configure %s", path);
-	return true;
-}
-
-static void loop_close(struct loop *loop)
-{
-	ioctl(loop->fd, LOOP_CLR_FD);
-	close(loop->fd);
-	close(loop->file);
-	unlink(loop->backing);
-}
-
-DISCO_FIXTURE(device, NULL);
-
-/* A device that may be written to is refused; one set read-only is a disk. */
-TEST_F(device, must_be_read_only)
-{
-	int vm = dt_create(&self->fs, "vm", SIZE), disk;
-	char *at = dt_map(vm, SIZE);
-	struct loop loop;
-
-	if (!loop_open(&loop, 0))
-		SKIP(_exit(255), "this kernel has no loop devices");
-	EXPECT_ERRNO(ETXTBSY, dt_disk_add(&self->fs, "disk", loop.fd, 0));
-	loop_close(&loop);
-
-	loop_open(&loop, LO_FLAGS_READ_ONLY);
-	ASSERT_OK(dt_disk_add(&self->fs, "disk", loop.fd, 0));
-	disk = disk_open(&self->fs, "disk", O_RDONLY);
-	ASSERT_EQ(SIZE, pread(disk, at, SIZE, 0));
-	EXPECT_TRUE(dt_run_is_filled(at, SEED, 0, PAGES));
-	EXPECT_EQ(PAGES, disk_stat(&self->fs, disk).out_mapped);
-	close(disk);
-	ASSERT_OK(dt_punch(vm, 0, SIZE));
-	ASSERT_OK(unlink(disk_path(&self->fs, "disk")));
-	loop_close(&loop);
-}
-
-/*
- * A device shrinks under the disk: what is left is read and not shared any
- * more, what is lost is EIO, and the VM keeps what it has.
- */
-TEST_F(device, changes)
-{
-	int vm = dt_create(&self->fs, "vm", SIZE), disk;
-	char *at = dt_map(vm, SIZE), *plain = malloc(SIZE);
-	struct loop loop;
-
-	if (!loop_open(&loop, LO_FLAGS_READ_ONLY))
-		SKIP(_exit(255), "this kernel has no loop devices");
-	ASSERT_OK(dt_disk_add(&self->fs, "disk", loop.fd, 0));
-	disk = disk_open(&self->fs, "disk", O_RDONLY);
-	ASSERT_EQ(8 * dt_page, pread(disk, at, 8 * dt_page, 0));
-	ASSERT_OK(ftruncate(loop.file, SIZE / 2));
-	ASSERT_OK(ioctl(loop.fd, LOOP_SET_CAPACITY));
-
-	EXPECT_EQ(DISCO_DISK_CHANGED, disk_stat(&self->fs, disk).out_state);
-	EXPECT_EQ(SIZE, disk_stat(&self->fs, disk).out_bytes);
-	ASSERT_EQ(SIZE / 2, pread(disk, at, SIZE / 2, 0));
-	EXPECT_TRUE(dt_run_is_filled(at, SEED, 0, PAGES / 2));
-	EXPECT_EQ(8, disk_stat(&self->fs, disk).out_mapped);
-	/* Up to what is lost, then nothing. */
-	EXPECT_EQ(dt_page, pread(disk, plain, SIZE, SIZE / 2 - dt_page));
-	EXPECT_ERRNO(EIO, pread(disk, plain, 10, SIZE / 2));
-	EXPECT_LT(0, disk_stat(&self->fs, disk).out_errors);
-	/* It has not changed back. */
-	ASSERT_OK(ftruncate(loop.file, SIZE));
-	ASSERT_OK(ioctl(loop.fd, LOOP_SET_CAPACITY));
-	EXPECT_EQ(DISCO_DISK_CHANGED, disk_stat(&self->fs, disk).out_state);
-	close(disk);
-	free(plain);
-	ASSERT_OK(dt_punch(vm, 0, SIZE));
-	ASSERT_OK(unlink(disk_path(&self->fs, "disk")));
-	loop_close(&loop);
-}
-
-/*
- * Half of a device cannot be read: who asks for it gets EIO, through a worker as
- * well, nobody gets anything else, and nothing is kept of it.
- */
-TEST_F(device, fails)
-{
-	int vm = dt_create(&self->fs, "vm", SIZE), disk;
-	char *at = dt_map(vm, SIZE);
-	struct iocb iocb = {
-		.aio_lio_opcode = IOCB_CMD_PREAD,
-		.aio_buf = (uintptr_t)at + SIZE / 2, .aio_nbytes = SIZE / 2,
-		.aio_offset = SIZE / 2,
-	}, *list = &iocb;
-	struct io_event event;
-	aio_context_t context = 0;
-	struct loop loop;
-
-	if (!loop_open(&loop, LO_FLAGS_READ_ONLY | LO_FLAGS_DIRECT_IO))
-		SKIP(_exit(255), "this kernel has no loop devices");
-	ASSERT_OK(dt_disk_add(&self->fs, "disk", loop.fd, 0));
-	disk = disk_open(&self->fs, "disk", O_RDONLY);
-	ASSERT_OK(ftruncate(loop.file, SIZE / 2));
-	dt_fill_run(at, 1, 0, PAGES);
-
-	EXPECT_EQ(SIZE / 2, pread(disk, at, SIZE, 0));
-	EXPECT_TRUE(dt_run_is_filled(at, SEED, 0, PAGES / 2));
-	EXPECT_ERRNO(EIO, pread(disk, at + SIZE / 2, SIZE / 2, SIZE / 2));
-	ASSERT_OK(syscall(SYS_io_setup, 1, &context));
-	iocb.aio_fildes = disk;
-	ASSERT_EQ(1, syscall(SYS_io_submit, context, 1, &list));
-	ASSERT_EQ(1, syscall(SYS_io_getevents, context, 1, 1, &event, NULL));
-	EXPECT_EQ(-EIO, event.res);
-	EXPECT_TRUE(dt_run_is_filled(at + SIZE / 2, 1, PAGES / 2, PAGES / 2));
-	EXPECT_LT(0, disk_stat(&self->fs, disk).out_errors);
-	EXPECT_EQ(DISCO_DISK_OK, disk_stat(&self->fs, disk).out_state);
-
-	for (int i = PAGES / 2; i < PAGES; i++) {
-		char page[dt_page];
-
-		dt_fill(page, SEED, i);
-		ASSERT_EQ(dt_page, pwrite(loop.file, page, dt_page, i * dt_page));
-	}
-	ASSERT_EQ(SIZE, pread(disk, at, SIZE, 0));
-	EXPECT_TRUE(dt_run_is_filled(at, SEED, 0, PAGES));
-	EXPECT_EQ(SIZE, dt_stat(&self->fs, vm).out_shared);
-
-	ASSERT_OK(syscall(SYS_io_destroy, context));
-	close(disk);
-	ASSERT_OK(dt_punch(vm, 0, SIZE));
-	ASSERT_OK(unlink(disk_path(&self->fs, "disk")));
-	loop_close(&loop);
 }
 
 DISCO_FIXTURE(small, "size=64k");
@@ -741,9 +533,9 @@ TEST_F(small, limit)
 	size_t room = 65536 / dt_page;
 
 	snprintf(path, sizeof(path), DIRECT ".%d", getpid());
-	backing = make_backing(path, SIZE);
+	backing = dt_backing(path, SEED, SIZE);
 	ASSERT_OK(dt_disk_add(&self->fs, "disk", backing, 0));
-	disk = disk_open(&self->fs, "disk", O_RDONLY);
+	disk = dt_disk_open(&self->fs, "disk", O_RDONLY);
 	ASSERT_EQ(room * dt_page, pread(disk, at, room * dt_page, 0));
 	ASSERT_EQ(room * dt_page,
 		  pread(disk, dt_map(other, SIZE), room * dt_page, 0));
@@ -815,7 +607,7 @@ TEST_F(disk, race)
 		snprintf(name, sizeof(name), "vm%d", i);
 		racers[i].vm = dt_create(&self->fs, name, SIZE);
 		racers[i].at = dt_map(racers[i].vm, SIZE);
-		racers[i].disk = disk_open(&self->fs, "disk", O_RDONLY);
+		racers[i].disk = dt_disk_open(&self->fs, "disk", O_RDONLY);
 		racers[i].seed = 1000 + i;
 	}
 	for (int i = 0; i < 4; i++)

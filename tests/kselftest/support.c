@@ -292,31 +292,59 @@ int dt_disk_add(const struct dt_fs *fs, const char *name, int backing,
 	return ret;
 }
 
+/** dt_backing() - a new file of @size bytes of a pattern, open for reading only */
+int dt_backing(const char *path, uint64_t seed, off_t size)
+{
+	char *page = malloc(dt_page);
+	int fd;
+
+	unlink(path);
+	fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0 || !page)
+		dt_die("create %s", path);
+	for (off_t at = 0; at < size; at += dt_page) {
+		size_t bytes = size - at < dt_page ? size - at : dt_page;
+
+		dt_fill(page, seed, at / dt_page);
+		if (write(fd, page, bytes) != bytes)
+			dt_die("write %s", path);
+	}
+	free(page);
+	close(fd);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		dt_die("open %s", path);
+	return fd;
+}
+
+/** dt_disk_path() - where a disk is; good until the next call */
+const char *dt_disk_path(const struct dt_fs *fs, const char *name)
+{
+	static char path[96];
+
+	snprintf(path, sizeof(path), "%s/disk/%s", fs->root, name);
+	return path;
+}
+
+/** dt_disk_open() - a disk that is there */
+int dt_disk_open(const struct dt_fs *fs, const char *name, int flags)
+{
+	int fd = open(dt_disk_path(fs, name), flags | O_CLOEXEC);
+
+	if (fd < 0)
+		dt_die("open %s", dt_disk_path(fs, name));
+	return fd;
+}
+
 /** dt_disk() - a disk of @nr pages of a pattern, open for reading */
 int dt_disk(const struct dt_fs *fs, uint64_t seed, int nr)
 {
-	int backing = open("/mnt/backing", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	char *page = malloc(dt_page), path[64];
-	int disk;
+	int backing = dt_backing("/mnt/backing", seed, nr * dt_page);
 
-	if (backing < 0 || !page)
-		dt_die("/mnt/backing");
-	for (int i = 0; i < nr; i++) {
-		dt_fill(page, seed, i);
-		if (write(backing, page, dt_page) != dt_page)
-			dt_die("write /mnt/backing");
-	}
-	free(page);
-	close(backing);
-	backing = open("/mnt/backing", O_RDONLY | O_CLOEXEC);
 	if (dt_disk_add(fs, "disk", backing, 0))
 		dt_die("DISCO_DISK_ADD");
 	close(backing);
-	snprintf(path, sizeof(path), "%s/disk/disk", fs->root);
-	disk = open(path, O_RDONLY | O_CLOEXEC);
-	if (disk < 0)
-		dt_die("open %s", path);
-	return disk;
+	return dt_disk_open(fs, "disk", O_RDONLY);
 }
 
 /** dt_disk_stat() - DISCO_DISK_STAT */

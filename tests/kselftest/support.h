@@ -68,6 +68,10 @@ int dt_clone(int to, int from);
 int dt_disk_add(const struct dt_fs *fs, const char *name, int backing,
 		uint64_t max);
 
+int dt_backing(const char *path, uint64_t seed, off_t size);
+const char *dt_disk_path(const struct dt_fs *fs, const char *name);
+int dt_disk_open(const struct dt_fs *fs, const char *name, int flags);
+
 /* A disk of @nr pages of the pattern of @seed, open for reading. */
 int dt_disk(const struct dt_fs *fs, uint64_t seed, int nr);
 struct disco_disk_stat dt_disk_stat(const struct dt_fs *fs, int disk);
