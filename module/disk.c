@@ -39,14 +39,20 @@ struct disco_disk *disco_disk_of(struct folio *folio)
 	return folio->mapping ? disco_disk(folio->mapping->host) : NULL;
 }
 
-/* Only a regular file has this protection; a device must be set read-only. */
-static int deny_write(struct file *file)
+/* A device that somebody may write to. */
+static bool writable_device(struct file *file)
 {
 	struct inode *inode = file->f_mapping->host;
 
-	if (S_ISREG(inode->i_mode))
+	return S_ISBLK(inode->i_mode) && !bdev_read_only(I_BDEV(inode));
+}
+
+/* Only a regular file has this protection; a device must be set read-only. */
+static int deny_write(struct file *file)
+{
+	if (S_ISREG(file->f_mapping->host->i_mode))
 		return deny_write_access(file);
-	return bdev_read_only(I_BDEV(inode)) ? 0 : -ETXTBSY;
+	return writable_device(file) ? -ETXTBSY : 0;
 }
 
 static void allow_write(struct file *file)
@@ -168,7 +174,8 @@ const struct file_operations disco_disk_fops = {
  * @disk: the disk
  *
  * Writing is denied where that can be done; a device, or a file of another
- * machine, can change all the same.
+ * machine, can change all the same. A device that is not read-only any more is
+ * taken for changed, as nothing tells when it is written to.
  *
  * Context: may sleep.
  * Return: true if it has, now or earlier.
@@ -182,7 +189,8 @@ bool disco_disk_changed(struct disco_disk *disk)
 	mtime = backing_mtime(disk->backing);
 	if (i_size_read(disk->backing->f_mapping->host) ==
 	    i_size_read(disk->inode) &&
-	    timespec64_equal(&mtime, &disk->mtime))
+	    timespec64_equal(&mtime, &disk->mtime) &&
+	    !writable_device(disk->backing))
 		return false;
 	if (!xchg(&disk->changed, true)) {
 		pr_warn("disco: %pD has changed: the disk made of it is not shared any more\n",

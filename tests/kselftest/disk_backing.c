@@ -4,6 +4,7 @@
 #include "fixture.h"
 
 #include <linux/aio_abi.h>
+#include <linux/fs.h>
 #include <linux/loop.h>
 #include <linux/netlink.h>
 #include <poll.h>
@@ -362,6 +363,34 @@ TEST_F(device, fails)
 	EXPECT_EQ(SIZE, dt_stat(&self->fs, vm).out_shared);
 
 	ASSERT_OK(syscall(SYS_io_destroy, context));
+	close(disk);
+	ASSERT_OK(dt_punch(vm, 0, SIZE));
+	ASSERT_OK(unlink(dt_disk_path(&self->fs, "disk")));
+	loop_close(&loop);
+}
+
+/* What may be written to from now on is shared no more. */
+TEST_F(device, becomes_writable)
+{
+	int vm = dt_create(&self->fs, "vm", SIZE), disk, read_only = 1;
+	char *at = dt_map(vm, SIZE);
+	struct loop loop;
+
+	if (!loop_open(&loop, 0))
+		SKIP(_exit(255), "this kernel has no loop devices");
+	ASSERT_OK(ioctl(loop.fd, BLKROSET, &read_only));
+	ASSERT_OK(dt_disk_add(&self->fs, "disk", loop.fd, 0));
+	disk = dt_disk_open(&self->fs, "disk", O_RDONLY);
+	ASSERT_EQ(8 * dt_page, pread(disk, at, 8 * dt_page, 0));
+	read_only = 0;
+	ASSERT_OK(ioctl(loop.fd, BLKROSET, &read_only));
+	dt_fill(at, 1, 0);
+	ASSERT_EQ(dt_page, pwrite(loop.fd, at, dt_page, 0));
+	ASSERT_EQ(SIZE, pread(disk, at, SIZE, 0));
+	EXPECT_TRUE(dt_is_filled(at, 1, 0));
+	EXPECT_TRUE(dt_run_is_filled(at + dt_page, SEED, 1, PAGES - 1));
+	EXPECT_EQ(8, dt_disk_stat(&self->fs, disk).out_mapped);
+	EXPECT_EQ(DISCO_DISK_CHANGED, dt_disk_stat(&self->fs, disk).out_state);
 	close(disk);
 	ASSERT_OK(dt_punch(vm, 0, SIZE));
 	ASSERT_OK(unlink(dt_disk_path(&self->fs, "disk")));

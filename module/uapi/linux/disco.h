@@ -577,8 +577,8 @@ struct disco_disk_add {
  * enum disco_disk_state - what has become of a disk's backing
  * @DISCO_DISK_OK: as it was
  * @DISCO_DISK_CHANGED: it has another size or time of change than when the disk
- *	was added. What was cached is not used any more: every read goes to the
- *	backing and is copied
+ *	was added, or is a device that can be written to now. What was cached is
+ *	not used any more: every read goes to the backing and is copied
  */
 enum disco_disk_state {
 	DISCO_DISK_OK = 0,
