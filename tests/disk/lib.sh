@@ -6,7 +6,8 @@
 
 # shellcheck source=tests/e2e/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../e2e/lib.sh"
-disks=()
+disks=() guests=(mercury venus)
+declare -A monitor
 
 # In the end all is removed, and what cannot be removed is a failure.
 disk_end() {
@@ -58,4 +59,42 @@ disk_has_no_errors() {
 
 consistent() {
 	discoctl check | sed 's/^/# /'
+}
+
+# The guests of a test: their monitors' processes are in $monitor.
+
+gone() {
+	! kill -0 "${monitor[$1]}" 2>/dev/null
+}
+
+has_ended() {
+	gone "$1" || console_has "$1" '^@@disco .* end '
+}
+
+# all_ended SECONDS: the jobs of all guests have, without an error.
+all_ended() {
+	local name
+
+	for name in "${guests[@]}"; do
+		wait_for "$1" has_ended "$name" || true
+		console_has "$name" '^@@disco .* end 0$' || {
+			{ cat "$work/$name.err"; console "$name"; } | tail -n 20 | sed "s/^/# $name: /"
+			return 1
+		}
+	done
+}
+
+# Guests that have ended have no memory, so nothing is used any more.
+nothing_is_used() {
+	local name
+
+	for name in "${guests[@]}"; do
+		wait_for 60 gone "$name" || return
+		rm -f "$ram/$name"
+	done
+	wait_for 60 unused
+}
+
+unused() {
+	(($(discoctl -j disk list | jq .totals.used) == 0))
 }
