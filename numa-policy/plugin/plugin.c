@@ -26,6 +26,9 @@
 #include "record.h"
 
 #define MAX_CPUS 64
+/* lui $zero, 0xd15c and 0xd15d: what does nothing, and nobody writes. */
+#define MARK_BEGIN 0x3c00d15c
+#define MARK_END 0x3c00d15d
 #define MAX_MAPPINGS 64
 /* The mmap() offset says which view; the page is in what is below. */
 #define VIEW_MASK ((1ULL << DISCO_VIEW_SHIFT) - 1)
@@ -59,6 +62,7 @@ struct mapping {
 static struct plugin {
 	bool system;
 	bool disco;
+	bool marks;
 	char *ram;
 	char *out;
 	char *name;
@@ -198,6 +202,45 @@ static bool code_address(const struct qemu_plugin_insn *insn, uint64_t *addr)
 	return found;
 }
 
+/* What CPUs have executed and not told of yet. */
+static void tell_insns(void)
+{
+	for (unsigned int i = 0; i < plugin.config.cpus; i++) {
+		uint64_t had = __atomic_exchange_n(&plugin.cpu[i].insns, 0,
+						   __ATOMIC_RELAXED);
+
+		if (had)
+			record_insns(plugin.record, i, had);
+	}
+}
+
+static void begin_is_marked(unsigned int vcpu, void *data)
+{
+	(void)vcpu, (void)data;
+	tell_insns();
+	record_begin(plugin.record);
+}
+
+static void end_is_marked(unsigned int vcpu, void *data)
+{
+	(void)vcpu, (void)data;
+	tell_insns();
+	record_end(plugin.record);
+}
+
+static void look_for_mark(struct qemu_plugin_insn *insn)
+{
+	uint32_t code;
+
+	if (qemu_plugin_insn_size(insn) != sizeof(code))
+		return;
+	memcpy(&code, qemu_plugin_insn_data(insn), sizeof(code));
+	if (code == MARK_BEGIN || code == MARK_END)
+		qemu_plugin_register_vcpu_insn_exec_cb(
+			insn, code == MARK_BEGIN ? begin_is_marked : end_is_marked,
+			QEMU_PLUGIN_CB_NO_REGS, NULL);
+}
+
 static void block_is_translated(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 {
 	size_t nr = qemu_plugin_tb_n_insns(tb);
@@ -216,6 +259,8 @@ static void block_is_translated(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 		qemu_plugin_register_vcpu_mem_cb(insn, memory_is_used,
 						 QEMU_PLUGIN_CB_NO_REGS,
 						 QEMU_PLUGIN_MEM_RW, NULL);
+		if (plugin.marks)
+			look_for_mark(insn);
 		if (!code_address(insn, &addr))
 			continue;
 		addr &= ~(plugin.line - 1);
@@ -262,9 +307,7 @@ static void at_exit(qemu_plugin_id_t id, void *data)
 	struct np_error error;
 
 	(void)id, (void)data;
-	for (unsigned int i = 0; i < config->cpus; i++)
-		if (plugin.cpu[i].insns)
-			record_insns(plugin.record, i, plugin.cpu[i].insns);
+	tell_insns();
 	if (record_close(plugin.record, &sum, &error))
 		say("%s", error.text);
 	busy = sum.insns * (config->insn_ps / 1e12);
@@ -284,6 +327,8 @@ static void at_exit(qemu_plugin_id_t id, void *data)
 		say("moved %" PRIu64 " pages, made %" PRIu64
 		    " copies and dropped %" PRIu64 ", of all VMs: %.3f s",
 		    moves.migrated, moves.replicated, moves.collapsed, moving);
+	if (plugin.marks && !sum.now_ns)
+		say("nothing was counted: no lui $zero, 0xd15c was executed");
 	if (plugin.unknown_code)
 		say("fetches of %" PRIu64 " translated instructions outside of %s were not counted",
 		    plugin.unknown_code, plugin.ram);
@@ -324,6 +369,15 @@ static int set_number(const char *name, const char *text, uint64_t min,
 	return 0;
 }
 
+static int set_switch(const char *name, const char *text, bool *value)
+{
+	*value = !strcmp(text, "on");
+	if (*value || !strcmp(text, "off"))
+		return 0;
+	say("%s=%s: on or off", name, text);
+	return -1;
+}
+
 static int set_option(const char *text)
 {
 	const char *equals = strchr(text, '=');
@@ -337,13 +391,10 @@ static int set_option(const char *text)
 		return plugin.ram = word, 0;
 	if (word && len == 4 && !strncmp(text, "name", len))
 		return plugin.name = word, 0;
-	if (word && len == 5 && !strncmp(text, "disco", len)) {
-		plugin.disco = !strcmp(word, "on");
-		if (plugin.disco || !strcmp(word, "off"))
-			return 0;
-		say("disco=%s: on or off", word);
-		return -1;
-	}
+	if (word && len == 5 && !strncmp(text, "disco", len))
+		return set_switch("disco", word, &plugin.disco);
+	if (word && len == 5 && !strncmp(text, "marks", len))
+		return set_switch("marks", word, &plugin.marks);
 	if (word && len == 4 && !strncmp(text, "cpus", len)) {
 		if (set_number("cpus", word, 1, MAX_CPUS, &number))
 			return -1;
@@ -366,7 +417,7 @@ static int set_option(const char *text)
 		*options[i].value = number * options[i].unit;
 		return 0;
 	}
-	say("no option \"%s\"; there are: out, ram, disco, name, cpus, nodes, cache, ways, line, insn-ps, local-ns, remote-ns, tick-ms, high, each with =VALUE",
+	say("no option \"%s\"; there are: out, ram, disco, marks, name, cpus, nodes, cache, ways, line, insn-ps, local-ns, remote-ns, tick-ms, high, each with =VALUE",
 	    text);
 	return -1;
 }
@@ -393,6 +444,13 @@ int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int argc,
 		say("disco=on: a program has no memory of a VM");
 		return -1;
 	}
+	if (plugin.marks && strcmp(info->target_name, "mips64el") &&
+	    strcmp(info->target_name, "mipsel")) {
+		say("marks=on: a %s has no lui $zero, only a little-endian MIPS has",
+		    info->target_name);
+		return -1;
+	}
+	config->waits = plugin.marks;
 	if (!config->nodes)
 		config->nodes = config->cpus;
 	if (config->nodes > config->cpus) {

@@ -17,10 +17,20 @@
 
 #define FEWEST_SLOTS 4096
 
+/* What is done with misses. */
+enum phase {
+	/* Only the first one of a page is kept. */
+	WAITS,
+	COUNTS,
+	/* None is. */
+	ENDED,
+};
+
 /**
  * struct record - a recording
  * @config: what is recorded
  * @lock: protects all that follows
+ * @phase: what is done with misses
  * @writer: the trace, or NULL
  * @placed: where pages are
  * @heat: heat of this interval, in order of first misses
@@ -38,6 +48,7 @@
 struct record {
 	struct record_config config;
 	pthread_mutex_t lock;
+	enum phase phase;
 	struct np_writer *writer;
 	struct np_policy *placed;
 	struct np_heat *heat;
@@ -82,6 +93,7 @@ int record_new(const struct record_config *config, struct record **out,
 	if (!record)
 		return np_fail(error, -ENOMEM, "not enough memory");
 	record->config = *config;
+	record->phase = config->waits ? WAITS : COUNTS;
 	pthread_mutex_init(&record->lock, NULL);
 	record->slots = FEWEST_SLOTS;
 	record->slot = calloc(record->slots, sizeof(*record->slot));
@@ -167,6 +179,8 @@ void record_miss(struct record *record, unsigned int cpu, uint64_t gfn,
 	uint32_t *slot;
 
 	pthread_mutex_lock(&record->lock);
+	if (record->phase == ENDED)
+		goto out;
 	record->misses[cpu]++;
 	if (record->nr == record->max && !grow(record)) {
 		record->error = np_fail(&record->why, -ENOMEM,
@@ -187,6 +201,14 @@ void record_miss(struct record *record, unsigned int cpu, uint64_t gfn,
 		record->heat[*slot - 1].reads++;
 out:
 	pthread_mutex_unlock(&record->lock);
+}
+
+static void forget_interval(struct record *record)
+{
+	record->nr = 0;
+	memset(record->slot, 0, record->slots * sizeof(*record->slot));
+	memset(record->insns, 0, record->config.cpus * sizeof(*record->insns));
+	memset(record->misses, 0, record->config.cpus * sizeof(*record->misses));
 }
 
 /* Which misses of the interval were local? */
@@ -237,10 +259,7 @@ static void tick(struct record *record, uint64_t ns)
 	if (record->writer)
 		np_writer_tick(record->writer, sum->now_ns,
 			       insns * record->config.insn_ps / 1000);
-	record->nr = 0;
-	memset(record->slot, 0, record->slots * sizeof(*record->slot));
-	memset(record->insns, 0, record->config.cpus * sizeof(*record->insns));
-	memset(record->misses, 0, record->config.cpus * sizeof(*record->misses));
+	forget_interval(record);
 }
 
 /* Mean time of the CPUs that ran in this interval. */
@@ -268,10 +287,80 @@ void record_insns(struct record *record, unsigned int cpu, uint64_t nr)
 	uint64_t ns;
 
 	pthread_mutex_lock(&record->lock);
+	if (record->phase != COUNTS)
+		goto out;
 	record->insns[cpu] += nr;
 	ns = elapsed(record);
 	if (ns >= record->config.tick_ns)
 		tick(record, ns);
+out:
+	pthread_mutex_unlock(&record->lock);
+}
+
+/* Of each page that was touched, one miss of who did so first. */
+static int keep_first_touches(struct record *record)
+{
+	struct np_place place;
+	int ret;
+
+	for (size_t i = 0; i < record->nr; i++) {
+		struct np_heat first = {
+			.gfn = record->heat[i].gfn,
+			.node = record->heat[i].node,
+			.reads = 1,
+		};
+		uint64_t pages = np_policy_stat(record->placed)->pages;
+
+		ret = np_policy_heat(record->placed, &first, &place);
+		if (ret < 0)
+			return np_fail(&record->why, ret, "%s", strerror(-ret));
+		if (record->writer && np_policy_stat(record->placed)->pages > pages)
+			np_writer_heat(record->writer, &first);
+	}
+	return 0;
+}
+
+/**
+ * record_begin - what comes now counts
+ * @record: the recording, which waits; otherwise nothing happens
+ *
+ * A trace begins with an interval of 1 ns in which nothing was computed: each page
+ * that was touched until now has a miss of the node that touched it first.
+ */
+void record_begin(struct record *record)
+{
+	int ret;
+
+	pthread_mutex_lock(&record->lock);
+	if (record->phase != WAITS)
+		goto out;
+	ret = keep_first_touches(record);
+	record->error = ret ? ret : record->error;
+	record->sum.now_ns = 1;
+	if (record->writer)
+		np_writer_tick(record->writer, record->sum.now_ns, 0);
+	forget_interval(record);
+	record->phase = COUNTS;
+out:
+	pthread_mutex_unlock(&record->lock);
+}
+
+/**
+ * record_end - what comes now does not count
+ * @record: the recording; if it waits nothing happens
+ */
+void record_end(struct record *record)
+{
+	uint64_t ns;
+
+	pthread_mutex_lock(&record->lock);
+	if (record->phase != COUNTS)
+		goto out;
+	ns = elapsed(record);
+	if (ns)
+		tick(record, ns);
+	record->phase = ENDED;
+out:
 	pthread_mutex_unlock(&record->lock);
 }
 
@@ -286,11 +375,9 @@ void record_insns(struct record *record, unsigned int cpu, uint64_t nr)
 int record_close(struct record *record, struct record_sum *sum,
 		 struct np_error *error)
 {
-	uint64_t ns = elapsed(record);
 	int ret;
 
-	if (ns)
-		tick(record, ns);
+	record_end(record);
 	*sum = record->sum;
 	ret = record->error;
 	if (ret)

@@ -24,6 +24,7 @@
  * @places: is told of an interval's heat, each page and node once, and says which
  *	of it is local; NULL: each page is where it was touched first
  * @source: for @places
+ * @waits: nothing counts before record_begin() but who touches a page first
  */
 struct record_config {
 	const char *path;
@@ -39,6 +40,7 @@ struct record_config {
 	int (*places)(void *source, const struct np_heat *heat, size_t nr,
 		      bool *local, struct np_error *error);
 	void *source;
+	bool waits;
 };
 
 /**
@@ -61,6 +63,8 @@ struct record;
 
 int record_new(const struct record_config *config, struct record **out,
 	       struct np_error *error);
+void record_begin(struct record *record);
+void record_end(struct record *record);
 void record_miss(struct record *record, unsigned int cpu, uint64_t gfn,
 		 bool write);
 void record_insns(struct record *record, unsigned int cpu, uint64_t nr);

@@ -149,6 +149,63 @@ static void misses_become_heat(void **state)
 	unlink(path);
 }
 
+/* Before the beginning only who touches a page first is kept, after the end nothing. */
+static void what_is_marked_counts(void **state)
+{
+	char path[] = "/tmp/disco-trace-XXXXXX";
+	struct record_config config = {
+		.path = path, .about = "by hand", .name = "test", .cpus = 2,
+		.nodes = 2, .page_size = 4096, .insn_ps = 5000,
+		.local_ns = 300, .remote_ns = 900, .tick_ns = 1000000,
+		.waits = true,
+	};
+	struct record *record;
+	struct np_source *source;
+	struct record_sum sum;
+	struct np_batch batch;
+	struct np_error error;
+
+	(void)state;
+	close(mkstemp(path));
+	assert_int_equal(record_new(&config, &record, &error), 0);
+	record_end(record);
+	record_miss(record, 1, 7, true);
+	record_miss(record, 0, 7, false);
+	record_miss(record, 0, 8, false);
+	record_insns(record, 0, 1000000);
+	record_begin(record);
+	record_miss(record, 0, 7, false);
+	record_miss(record, 0, 8, false);
+	record_miss(record, 1, 9, false);
+	record_insns(record, 0, 1000);
+	record_begin(record);
+	record_end(record);
+	record_miss(record, 0, 7, false);
+	record_insns(record, 0, 1000000);
+	record_begin(record);
+	assert_int_equal(record_close(record, &sum, &error), 0);
+	assert_int_equal(sum.insns, 1000);
+	assert_int_equal(sum.misses, 3);
+	/* Page 7 is where CPU 1 touched it. */
+	assert_int_equal(sum.local, 2);
+	assert_int_equal(sum.pages, 3);
+
+	assert_int_equal(np_trace_open(path, &source, &error), 0);
+	assert_int_equal(np_source_next(source, &batch, &error), 1);
+	assert_int_equal(batch.nr, 2);
+	assert_int_equal(batch.busy_ns, 0);
+	assert_int_equal(batch.heat[0].gfn, 7);
+	assert_int_equal(batch.heat[0].node, 1);
+	assert_int_equal(batch.heat[0].reads, 1);
+	assert_int_equal(batch.heat[0].writes, 0);
+	assert_int_equal(batch.heat[1].gfn, 8);
+	assert_int_equal(np_source_next(source, &batch, &error), 1);
+	assert_int_equal(batch.nr, 3);
+	assert_int_equal(np_source_next(source, &batch, &error), 0);
+	np_source_close(source);
+	unlink(path);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -156,6 +213,7 @@ int main(void)
 		cmocka_unit_test(writes_invalidate),
 		cmocka_unit_test(sizes_are_kept),
 		cmocka_unit_test(misses_become_heat),
+		cmocka_unit_test(what_is_marked_counts),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -61,6 +61,8 @@ refuses ways=x "ways=x: a number from 1 to 64"
 refuses nodes=9 "nodes=9: at most cpus=8"
 refuses local-ns=1000 "local-ns=1000 is above remote-ns=900"
 refuses disco=1 "disco=1: on or off"
+refuses marks=1 "marks=1: on or off"
+refuses marks=on "marks=on: a x86_64 has no lui"
 refuses disco=on "disco=on: a program has no memory of a VM"
 refuses out=/none/a "/none/a: No such file"
 out=$(timeout 60 qemu-system-mips64el -M malta -nodefaults -display none \
@@ -71,5 +73,21 @@ out=$(timeout 60 qemu-system-mips64el -M malta -nodefaults -display none \
 	-plugin "$plugin,disco=on,ram=$work/ram/a" 2>&1)
 [[ $? != 0 && $out == *"ccnuma: ram=$work/ram/a,disco=on: a file in ram/ of a disco file system is needed"* ]]
 result $? "disco=on with memory that is not the module's is refused"
+
+if command -v mips64el-linux-gnuabi64-gcc >/dev/null; then
+	mips64el-linux-gnuabi64-gcc -Os -ffreestanding -nostdlib -static -mno-abicalls -fno-pic \
+		-msym32 -march=mips64r2 -G0 -Wl,--build-id=none \
+		-Wl,-Ttext-segment=0xffffffff80100000 -o "$work/marks" "${0%/*}/marks.c"
+	out=$(timeout 60 qemu-system-mips64el -M malta,memory-backend=ram -m 32M -nodefaults \
+		-no-reboot -display none -kernel "$work/marks" \
+		-object "memory-backend-file,id=ram,size=32M,mem-path=$work/ram,share=on" \
+		-plugin "$plugin,ram=$work/ram,cpus=1,cache=4096,marks=on,out=$work/m.heat.gz" 2>&1)
+	read -r _ insns _ misses _ _ pages _ <<<"$out"
+	# 512 lines of 16 pages, and what it takes to run that.
+	((misses >= 512 && misses < 600 && insns >= 1024 && insns < 4096))
+	result $? "of a machine only what it does between marks is counted"
+	[[ $(gunzip -c "$work/m.heat.gz" | sed -n '/^t 1 0$/q; /^h/p' | grep -c ' 0 1 0$') -ge 17 ]]
+	result $? "and who touched a page before"
+fi
 
 results_end
