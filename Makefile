@@ -3,8 +3,8 @@
 # make demo    two guests on disco.ko, in the lab
 # make check   every test
 # make bench   measurements against memfd, stock QEMU and KSM: hours. Parts of it:
-#              bench-ram, some 7 minutes, bench-discod, 2 minutes, bench-numa, 5, bench-clone
-#              and bench-guests
+#              bench-ram, some 7 minutes, bench-discod, 2 minutes, bench-numa, 5, bench-ccnuma,
+#              some 20 at first, bench-clone and bench-guests
 # make chaos   two million moves of pages that programs and guests use meanwhile: hours
 #
 # make qemu builds Disco's QEMU, make bench-qemu compares it with the stock one.
@@ -76,7 +76,7 @@ lab-qemu: deps
 check: all guest tests qemu lab-qemu
 	tests/check $(STEPS)
 
-bench: bench-ram bench-discod bench-numa bench-clone bench-guests
+bench: bench-ram bench-discod bench-numa bench-ccnuma bench-clone bench-guests
 
 bench-ram: userspace tests build/module/release/disco.ko
 	$(MAKE) -C tests/bench bench-ram
@@ -86,6 +86,9 @@ bench-discod: userspace tests build/module/release/disco.ko
 
 bench-numa: userspace guest qemu build/module/release/disco.ko
 	$(MAKE) -C tests/bench bench-numa
+
+bench-ccnuma: userspace guest smp-kernel qemu build/module/release/disco.ko
+	$(MAKE) -C tests/bench bench-ccnuma
 
 bench-clone: userspace guest build/module/release/disco.ko
 	$(MAKE) -C tests/bench bench-clone
@@ -109,6 +112,6 @@ clean:
 	rm -rf build
 
 .PHONY: all deps userspace modules module modules_install guest smp-kernel demo tests \
-	check chaos bench bench-ram bench-discod bench-numa bench-clone bench-guests qemu \
+	check chaos bench bench-ram bench-discod bench-numa bench-ccnuma bench-clone bench-guests qemu \
 	lab-qemu bench-qemu clean
 .DELETE_ON_ERROR:
