@@ -2,7 +2,7 @@
 /*
  * A VM that the module has: misses become heat of its pages, and the module says
  * which node a page is on for the processor that missed. So a policy can be run on
- * what only a model of a cache can see.
+ * what only a model of a cache can see: in a daemon, or here, in simulated time.
  *
  * Node n of the model is node n of the machine, whose processors look through
  * view 1 + n.
@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <disco/disco.h>
 
@@ -24,22 +25,32 @@
  * @disco: the library's context
  * @ram: path of its memory
  * @vm: the VM, or NULL: QEMU makes the file after it has loaded plugins
- * @moves: the module's counters at the beginning
+ * @begin: the module's counters at the beginning
+ * @sum: what the policy did
+ * @policy: what decides, or NULL
+ * @known: of each page below @pages: the policy knows where it is
+ * @pages: room in @known
  * @entries: what is reported
  * @order: which heat to look at next, by node and page
- * @max: room in @entries and @order
+ * @node: of each heat, the node of the page in the view of the node that missed
+ * @max: room in @entries, @order and @node
  */
 struct live {
 	struct disco *disco;
 	char *ram;
 	struct disco_vm *vm;
-	struct live_moves moves;
+	struct live_sum begin;
+	struct live_sum sum;
+	struct np_policy *policy;
+	bool *known;
+	uint64_t pages;
 	struct disco_heat_entry *entries;
 	const struct np_heat **order;
+	uint32_t *node;
 	size_t max;
 };
 
-static int count_moves(struct live *live, struct live_moves *moves)
+static int count_moves(struct live *live, struct live_sum *moves)
 {
 	const struct {
 		const char *name;
@@ -54,7 +65,7 @@ static int count_moves(struct live *live, struct live_moves *moves)
 	size_t nr;
 	int ret = disco_counters(live->disco, &all, &nr);
 
-	*moves = (struct live_moves){};
+	*moves = (struct live_sum){};
 	if (ret)
 		return ret;
 	for (size_t i = 0; i < nr; i++)
@@ -69,7 +80,10 @@ static void live_free(struct live *live)
 {
 	disco_vm_close(live->vm);
 	disco_free(live->disco);
+	np_policy_free(live->policy);
+	free(live->known);
 	free(live->ram);
+	free(live->node);
 	free(live->entries);
 	free(live->order);
 	free(live);
@@ -95,13 +109,16 @@ static bool find_mount(struct live *live)
 /**
  * live_new - begin to tell the module of misses
  * @ram: file of the guest's memory; need not be there yet
+ * @policy: rule and numbers of what moves pages; NULL: nothing here does
+ * @nodes: number of nodes
  * @out: to be freed with live_close()
  * @error: filled on failure
  *
- * Return: 0; -EINVAL if @ram is not where VMs are; an error of disco_counters();
+ * Return: 0; -EINVAL if @ram is not where VMs are; as np_policy_new(); an error of disco_counters();
  * -ENOMEM.
  */
-int live_new(const char *ram, struct live **out, struct np_error *error)
+int live_new(const char *ram, const struct np_config *policy, unsigned int nodes,
+	     struct live **out, struct np_error *error)
 {
 	struct live *live = calloc(1, sizeof(*live));
 	int ret;
@@ -118,11 +135,14 @@ int live_new(const char *ram, struct live **out, struct np_error *error)
 			      "a file in ram/ of a disco file system is needed");
 		goto free;
 	}
-	ret = count_moves(live, &live->moves);
+	ret = count_moves(live, &live->begin);
 	if (ret) {
 		np_fail(error, ret, "%s", disco_error(live->disco));
 		goto free;
 	}
+	ret = policy ? np_policy_new(policy, nodes, &live->policy, error) : 0;
+	if (ret)
+		goto free;
 	*out = live;
 	return 0;
 free:
@@ -132,7 +152,7 @@ free:
 
 static int grow(struct live *live, size_t nr)
 {
-	void *entries, *order;
+	void *entries, *order, *node;
 
 	entries = reallocarray(live->entries, nr, sizeof(*live->entries));
 	if (!entries)
@@ -142,6 +162,10 @@ static int grow(struct live *live, size_t nr)
 	if (!order)
 		return -ENOMEM;
 	live->order = order;
+	node = reallocarray(live->node, nr, sizeof(*live->node));
+	if (!node)
+		return -ENOMEM;
+	live->node = node;
 	live->max = nr;
 	return 0;
 }
@@ -178,15 +202,9 @@ static int by_node_and_page(const void *a, const void *b)
 	return one->gfn < other->gfn ? -1 : one->gfn > other->gfn;
 }
 
-/* A page that is not there is one of zeros, which each node has. */
-static bool is_local(const struct disco_pmap_entry *entry, uint32_t node)
-{
-	return entry->node == DISCO_NO_NODE || entry->node == node;
-}
-
 /* Looks at @nr pages that lie near each other, all of the same node's heat. */
 static int look(struct live *live, const struct np_heat **order, size_t nr,
-		const struct np_heat *heat, bool *local)
+		const struct np_heat *heat)
 {
 	struct disco_pmap_iter *iter;
 	struct disco_pmap_batch batch;
@@ -199,16 +217,14 @@ static int look(struct live *live, const struct np_heat **order, size_t nr,
 	disco_pmap_set_view(iter, 1 + order[0]->node);
 	while (i < nr && (ret = disco_pmap_next(iter, &batch)) > 0)
 		for (; i < nr && order[i]->gfn < batch.gfn + batch.nr; i++)
-			local[order[i] - heat] = is_local(
-				&batch.entries[order[i]->gfn - batch.gfn],
-				order[i]->node);
+			live->node[order[i] - heat] =
+				batch.entries[order[i]->gfn - batch.gfn].node;
 	disco_pmap_free(iter);
 	/* Past the end of the VM: flash and other memory that is not RAM. */
 	return ret == -ENXIO || ret > 0 ? 0 : ret;
 }
 
-static int look_at_all(struct live *live, const struct np_heat *heat, size_t nr,
-		       bool *local)
+static int look_at_all(struct live *live, const struct np_heat *heat, size_t nr)
 {
 	const struct np_heat **order = live->order;
 	size_t first, end;
@@ -216,7 +232,7 @@ static int look_at_all(struct live *live, const struct np_heat *heat, size_t nr,
 
 	for (size_t i = 0; i < nr; i++) {
 		order[i] = &heat[i];
-		local[i] = true;
+		live->node[i] = DISCO_NO_NODE;
 	}
 	qsort(order, nr, sizeof(*order), by_node_and_page);
 	for (first = 0; !ret && first < nr; first = end) {
@@ -224,24 +240,146 @@ static int look_at_all(struct live *live, const struct np_heat *heat, size_t nr,
 		while (end < nr && order[end]->node == order[first]->node &&
 		       order[end]->gfn - order[end - 1]->gfn <= MOST_IN_VAIN)
 			end++;
-		ret = look(live, &order[first], end - first, heat, local);
+		ret = look(live, &order[first], end - first, heat);
 	}
+	return ret;
+}
+
+/* Where a page is that the policy does not know, or that has lost its copies unseen. */
+static int set_home(struct live *live, const struct np_heat *heat, uint32_t node)
+{
+	return np_policy_place(live->policy, heat->vm, heat->gfn,
+			       &(struct np_place){ .home = node });
+}
+
+static int know_page(struct live *live, const struct np_heat *heat, uint32_t node)
+{
+	if (heat->gfn >= live->pages) {
+		uint64_t pages = heat->gfn + heat->gfn / 2 + 1;
+		bool *known = reallocarray(live->known, pages, sizeof(*known));
+
+		if (!known)
+			return -ENOMEM;
+		memset(known + live->pages, 0, pages - live->pages);
+		live->known = known;
+		live->pages = pages;
+	}
+	if (live->known[heat->gfn])
+		return 0;
+	live->known[heat->gfn] = true;
+	return set_home(live, heat, node);
+}
+
+/* A page that is not there cannot be moved, and is local to all. */
+static int feed(struct live *live, const struct np_heat *heat, size_t nr)
+{
+	struct np_place place;
+	int ret = 0;
+
+	for (size_t i = 0; i < nr && ret >= 0; i++) {
+		if (live->node[i] == DISCO_NO_NODE)
+			continue;
+		ret = know_page(live, &heat[i], live->node[i]);
+		if (!ret)
+			ret = np_policy_heat(live->policy, &heat[i], &place);
+		/* Whoever has a line may write to it without a miss. */
+		if (!ret && np_place_local(&place, heat[i].node) &&
+		    live->node[i] != heat[i].node)
+			ret = set_home(live, &heat[i], live->node[i]);
+	}
+	return ret < 0 ? ret : 0;
+}
+
+static uint64_t now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
+}
+
+static int by_page(const void *one, const void *two)
+{
+	const struct np_action *a = one, *b = two;
+
+	if (a->verb != b->verb)
+		return a->verb < b->verb ? -1 : 1;
+	if (a->gfn != b->gfn)
+		return a->gfn < b->gfn ? -1 : 1;
+	return a->node < b->node ? -1 : a->node > b->node;
+}
+
+/* Actions of one verb. */
+static int move(struct live *live, const struct np_action *actions, size_t nr)
+{
+	struct disco_move request = {
+		.size = sizeof(request),
+		.operation = actions->verb == NP_MIGRATE ? DISCO_MOVE_MIGRATE :
+							   DISCO_MOVE_REPLICATE,
+		.nr = nr,
+	};
+	struct disco_move_entry *entries = calloc(nr, sizeof(*entries));
+	uint64_t begin = now();
+	int ret;
+
+	if (!entries)
+		return -ENOMEM;
+	for (size_t i = 0; i < nr; i++)
+		entries[i] = (struct disco_move_entry) {
+			.gfn = actions[i].gfn, .node = actions[i].node,
+		};
+	request.entries = (uintptr_t)entries;
+	ret = disco_move(live->vm, &request);
+	live->sum.moves_ns += now() - begin;
+	for (size_t i = 0; !ret && i < request.out_nr; i++) {
+		np_policy_done(live->policy, &actions[i], entries[i].out_result);
+		live->sum.refused += entries[i].out_result != 0;
+	}
+	free(entries);
+	return ret;
+}
+
+/* Pages that follow each other cost one flush of the TLBs: they are sorted. */
+static int decide(struct live *live, uint64_t now_ns)
+{
+	const struct np_action *actions;
+	struct np_action *sorted;
+	size_t nr, first, end;
+	int ret = np_policy_decide(live->policy, now_ns, &actions, &nr);
+
+	if (ret || !nr)
+		return ret;
+	sorted = malloc(nr * sizeof(*sorted));
+	if (!sorted)
+		return -ENOMEM;
+	memcpy(sorted, actions, nr * sizeof(*sorted));
+	qsort(sorted, nr, sizeof(*sorted), by_page);
+	for (first = 0; !ret && first < nr; first = end) {
+		for (end = first; end < nr && end - first < DISCO_MOVE_MAX; end++)
+			if (sorted[end].verb != sorted[first].verb)
+				break;
+		ret = move(live, &sorted[first], end - first);
+	}
+	free(sorted);
 	return ret;
 }
 
 /**
  * live_tell - tell the module of the misses of an interval
  * @source: struct live, the VM
+ * @now_ns: when the interval ended, in simulated time
  * @heat: the misses, each page and node once
  * @nr: how many
  * @local: filled: is the page, or a copy of it, on the node that missed it? As it
  *	is now, at the end of the interval; true if there is no page
  * @error: filled on failure
  *
+ * Then the policy, if there is one, decides, and the module does what it wants.
+ *
  * Return: 0; an error of the library.
  */
-int live_tell(void *source, const struct np_heat *heat, size_t nr, bool *local,
-	      struct np_error *error)
+int live_tell(void *source, uint64_t now_ns, const struct np_heat *heat, size_t nr,
+	      bool *local, struct np_error *error)
 {
 	struct live *live = source;
 	int ret = 0;
@@ -253,25 +391,38 @@ int live_tell(void *source, const struct np_heat *heat, size_t nr, bool *local,
 	if (!ret)
 		ret = report(live, heat, nr);
 	if (!ret)
-		ret = look_at_all(live, heat, nr, local);
+		ret = look_at_all(live, heat, nr);
+	for (size_t i = 0; !ret && i < nr; i++)
+		local[i] = live->node[i] == DISCO_NO_NODE ||
+			   live->node[i] == heat[i].node;
+	if (!ret && live->policy)
+		ret = feed(live, heat, nr);
+	if (!ret && live->policy)
+		ret = decide(live, now_ns);
+	if (ret == -ENOMEM)
+		return np_fail(error, ret, "not enough memory");
 	return ret ? np_fail(error, ret, "%s", disco_error(live->disco)) : 0;
 }
 
 /**
  * live_close - end what live_new() began
  * @live: the VM, or NULL
- * @moves: filled with what the module did to pages of all VMs since then; nothing
- *	if it is gone
+ * @sum: filled with what the module did to pages of all VMs since then, nothing if it
+ *	is gone; and with what the policy did
  */
-void live_close(struct live *live, struct live_moves *moves)
+void live_close(struct live *live, struct live_sum *sum)
 {
-	*moves = (struct live_moves){};
+	*sum = (struct live_sum){};
 	if (!live)
 		return;
-	if (!count_moves(live, moves)) {
-		moves->migrated -= live->moves.migrated;
-		moves->replicated -= live->moves.replicated;
-		moves->collapsed -= live->moves.collapsed;
+	if (!count_moves(live, sum)) {
+		sum->migrated -= live->begin.migrated;
+		sum->replicated -= live->begin.replicated;
+		sum->collapsed -= live->begin.collapsed;
 	}
+	sum->refused = live->sum.refused;
+	sum->moves_ns = live->sum.moves_ns;
+	if (live->policy)
+		sum->stat = *np_policy_stat(live->policy);
 	live_free(live);
 }

@@ -7,22 +7,29 @@
 #include "numa.h"
 
 /**
- * struct live_moves - what was done to pages while it was looked at
- * @migrated: pages that were moved
- * @replicated: copies that were made
- * @collapsed: copies that were dropped
+ * struct live_sum - what was done to pages while it was looked at
+ * @migrated: pages that the module moved, of all VMs
+ * @replicated: copies that it made
+ * @collapsed: copies that it dropped
+ * @refused: moves that the policy asked for and the module did not do
+ * @moves_ns: time that the module took for those that the policy asked for
+ * @stat: what the policy did, if there is one
  */
-struct live_moves {
+struct live_sum {
 	uint64_t migrated;
 	uint64_t replicated;
 	uint64_t collapsed;
+	uint64_t refused;
+	uint64_t moves_ns;
+	struct np_stat stat;
 };
 
 struct live;
 
-int live_new(const char *ram, struct live **out, struct np_error *error);
-int live_tell(void *source, const struct np_heat *heat, size_t nr, bool *local,
-	      struct np_error *error);
-void live_close(struct live *live, struct live_moves *moves);
+int live_new(const char *ram, const struct np_config *policy, unsigned int nodes,
+	     struct live **out, struct np_error *error);
+int live_tell(void *source, uint64_t now_ns, const struct np_heat *heat, size_t nr,
+	      bool *local, struct np_error *error);
+void live_close(struct live *live, struct live_sum *sum);
 
 #endif

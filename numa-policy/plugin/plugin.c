@@ -63,6 +63,7 @@ static struct plugin {
 	bool system;
 	bool disco;
 	bool marks;
+	const struct np_rule *rule;
 	char *ram;
 	char *out;
 	char *name;
@@ -288,7 +289,7 @@ static void say(const char *fmt, ...)
 	va_end(ap);
 }
 
-static double moving_time(const struct live_moves *moves)
+static double moving_time(const struct live_sum *moves)
 {
 	struct np_config costs;
 
@@ -302,7 +303,7 @@ static void at_exit(qemu_plugin_id_t id, void *data)
 {
 	const struct record_config *config = &plugin.config;
 	double busy, stall, moving;
-	struct live_moves moves;
+	struct live_sum moves;
 	struct record_sum sum;
 	struct np_error error;
 
@@ -395,6 +396,13 @@ static int set_option(const char *text)
 		return set_switch("disco", word, &plugin.disco);
 	if (word && len == 5 && !strncmp(text, "marks", len))
 		return set_switch("marks", word, &plugin.marks);
+	if (word && len == 6 && !strncmp(text, "policy", len)) {
+		plugin.rule = np_rule_find(word);
+		if (plugin.rule)
+			return 0;
+		say("policy=%s: no such rule (try: disco-replay --list)", word);
+		return -1;
+	}
 	if (word && len == 4 && !strncmp(text, "cpus", len)) {
 		if (set_number("cpus", word, 1, MAX_CPUS, &number))
 			return -1;
@@ -417,7 +425,7 @@ static int set_option(const char *text)
 		*options[i].value = number * options[i].unit;
 		return 0;
 	}
-	say("no option \"%s\"; there are: out, ram, disco, marks, name, cpus, nodes, cache, ways, line, insn-ps, local-ns, remote-ns, tick-ms, high, each with =VALUE",
+	say("no option \"%s\"; there are: out, ram, disco, policy, marks, name, cpus, nodes, cache, ways, line, insn-ps, local-ns, remote-ns, tick-ms, high, each with =VALUE",
 	    text);
 	return -1;
 }
@@ -427,6 +435,7 @@ int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int argc,
 			char **argv)
 {
 	struct record_config *config = &plugin.config;
+	struct np_config policy;
 	struct np_error error;
 
 	plugin.errors = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 512);
@@ -442,6 +451,11 @@ int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int argc,
 	}
 	if (plugin.disco && !plugin.system) {
 		say("disco=on: a program has no memory of a VM");
+		return -1;
+	}
+	if (plugin.rule && !plugin.disco) {
+		say("policy=%s: only with disco=on; of a trace, try disco-replay",
+		    np_rule_name(plugin.rule));
 		return -1;
 	}
 	if (plugin.marks && strcmp(info->target_name, "mips64el") &&
@@ -480,7 +494,10 @@ int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int argc,
 	config->about = plugin.about;
 	config->path = plugin.out;
 	config->name = plugin.name ? plugin.name : "guest";
-	if (plugin.disco && live_new(plugin.ram, &plugin.live, &error)) {
+	np_config_init(&policy);
+	policy.rule = plugin.rule;
+	if (plugin.disco && live_new(plugin.ram, plugin.rule ? &policy : NULL,
+				     config->nodes, &plugin.live, &error)) {
 		say("ram=%s,disco=on: %s", plugin.ram, error.text);
 		return -1;
 	}

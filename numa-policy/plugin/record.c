@@ -212,7 +212,7 @@ static void forget_interval(struct record *record)
 }
 
 /* Which misses of the interval were local? */
-static int find_places(struct record *record)
+static int find_places(struct record *record, uint64_t now_ns)
 {
 	const struct record_config *config = &record->config;
 	struct np_place place;
@@ -228,7 +228,7 @@ static int find_places(struct record *record)
 		record->local[i] = np_place_local(&place, heat->node);
 	}
 	return config->places ?
-	       config->places(config->source, record->heat, record->nr,
+	       config->places(config->source, now_ns, record->heat, record->nr,
 			      record->local, &record->why) : 0;
 }
 
@@ -239,7 +239,7 @@ static void tick(struct record *record, uint64_t ns)
 	uint64_t insns = 0;
 	int ret;
 
-	ret = find_places(record);
+	ret = find_places(record, sum->now_ns + ns);
 	record->error = ret ? ret : record->error;
 	for (size_t i = 0; !ret && i < record->nr; i++) {
 		const struct np_heat *heat = &record->heat[i];

@@ -37,8 +37,8 @@ struct record_config {
 	uint64_t local_ns;
 	uint64_t remote_ns;
 	uint64_t tick_ns;
-	int (*places)(void *source, const struct np_heat *heat, size_t nr,
-		      bool *local, struct np_error *error);
+	int (*places)(void *source, uint64_t now_ns, const struct np_heat *heat,
+		      size_t nr, bool *local, struct np_error *error);
 	void *source;
 	bool waits;
 };

@@ -63,6 +63,8 @@ refuses local-ns=1000 "local-ns=1000 is above remote-ns=900"
 refuses disco=1 "disco=1: on or off"
 refuses marks=1 "marks=1: on or off"
 refuses marks=on "marks=on: a x86_64 has no lui"
+refuses policy=best "policy=best: no such rule"
+refuses policy=disco "policy=disco: only with disco=on"
 refuses disco=on "disco=on: a program has no memory of a VM"
 refuses out=/none/a "/none/a: No such file"
 out=$(timeout 60 qemu-system-mips64el -M malta -nodefaults -display none \
