@@ -55,6 +55,9 @@ start_libvirt() {
 	cat >/etc/libvirt/qemu.conf <<-EOF
 		# Memory of guests is made of files below this folder.
 		memory_backing_dir = "$ram"
+		# The default, and ours, which has tables of TLBs.
+		cgroup_device_acl = [ "/dev/null", "/dev/full", "/dev/zero", "/dev/random",
+			"/dev/urandom", "/dev/ptmx", "/dev/kvm", "/dev/disco" ]
 		user = "root"
 		group = "root"
 		remember_owner = 0
