@@ -77,6 +77,24 @@ static void read_ahead(struct file *file, struct folio *folio,
 }
 
 /*
+ * Reads the page at @index, or waits for who does. What read_mapping_folio()
+ * does the latter with cannot be killed, and a backing may never answer.
+ */
+static struct folio *read_one(struct file *file, pgoff_t index)
+{
+	struct folio_batch found;
+	pgoff_t start = index;
+	int err = 0;
+
+	folio_batch_init(&found);
+	if (filemap_get_folios_contig(file->f_mapping, &start, index, &found))
+		err = folio_wait_locked_killable(found.folios[0]);
+	folio_batch_release(&found);
+	return err ? ERR_PTR(err) :
+		     read_mapping_folio(file->f_mapping, index, file);
+}
+
+/*
  * Gets at least one page from @index on, at most @nr, and has the rest of the
  * request's and what read-ahead makes of it read meanwhile.
  */
@@ -102,7 +120,7 @@ static int get_batch(struct disco_disk *disk, struct file *file, pgoff_t index,
 		return -EAGAIN;
 
 	page_cache_sync_readahead(mapping, &file->f_ra, file, index, request);
-	folio = read_mapping_folio(mapping, index, file);
+	folio = read_one(file, index);
 	if (IS_ERR(folio))
 		return PTR_ERR(folio);
 	batch->folios[batch->nr++] = folio;

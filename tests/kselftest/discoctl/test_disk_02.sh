@@ -50,6 +50,14 @@ if [[ ! $device ]]; then
 fi
 refused 'set it read-only first' a "$device"
 blockdev --setro "$device"
+# A user who may add disks here, and may not read the device.
+chmod 777 "$mnt/disk"
+chmod 600 "$device"
+user_ctl disk add a "$device"
+fails "$device" "refused: a block device that the user may not read"
+[[ $err == *'Permission denied'* && -z $(ls "$mnt/disk") ]]
+ok $? "with the reason, and nothing is made"
+chmod 755 "$mnt/disk"
 ctl disk add a "$device"
 ok $((status != 0)) "a block device that is read-only becomes a disk"
 cmp "$tmp/backing" "$mnt/disk/a"
