@@ -67,6 +67,7 @@ tests: deps
 	$(MAKE) -C tests/fuzz
 	$(MAKE) -C tests/chaos
 	$(MAKE) -C tests/bench
+	$(MAKE) -C tests/disk programs
 
 # What emulates the lab; without it Debian's QEMU does, and takes longer.
 lab-qemu: deps
