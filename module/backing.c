@@ -11,6 +11,7 @@
  */
 #include <linux/bvec.h>
 #include <linux/highmem.h>
+#include <linux/refcount.h>
 #include <linux/slab.h>
 #include <linux/uio.h>
 
@@ -19,6 +20,8 @@
 /**
  * struct backing_read - folios that are being read, next to each other
  * @iocb: of the backing
+ * @users: who begins it, whose file system looks at @iocb even when the read
+ * has ended already, and who ends it
  * @disk: the disk
  * @pos: of the first
  * @nr: how many
@@ -27,6 +30,7 @@
  */
 struct backing_read {
 	struct kiocb iocb;
+	refcount_t users;
 	struct disco_disk *disk;
 	loff_t pos;
 	unsigned int nr;
@@ -57,6 +61,12 @@ static void finish_folio(struct disco_disk *disk, struct folio *folio,
 	folio_unlock(folio);
 }
 
+static void put_read(struct backing_read *read)
+{
+	if (refcount_dec_and_test(&read->users))
+		kfree(read);
+}
+
 /* May be called in interrupt context. */
 static void read_done(struct kiocb *iocb, long ret)
 {
@@ -71,7 +81,7 @@ static void read_done(struct kiocb *iocb, long ret)
 		finish_folio(read->disk, page_folio(read->vec[i].bv_page),
 			     valid);
 	}
-	kfree(read);
+	put_read(read);
 }
 
 static void init_kiocb(struct kiocb *iocb, struct disco_disk *disk, loff_t pos,
@@ -110,8 +120,7 @@ static long read_buffered(struct disco_disk *disk, struct bio_vec *vec,
 	return done ?: ret;
 }
 
-/* Reads, or begins to; all folios are unlocked in the end. */
-static void submit(struct backing_read *read)
+static void begin(struct backing_read *read)
 {
 	struct disco_disk *disk = read->disk;
 	struct iov_iter iter;
@@ -136,6 +145,13 @@ static void submit(struct backing_read *read)
 		  read_buffered(disk, read->vec, read->nr, read->pos));
 }
 
+/* Reads, or begins to; all folios are unlocked in the end. */
+static void submit(struct backing_read *read)
+{
+	begin(read);
+	put_read(read);
+}
+
 static struct backing_read *new_read(struct disco_disk *disk, unsigned int max)
 {
 	struct backing_read *read;
@@ -143,6 +159,7 @@ static struct backing_read *new_read(struct disco_disk *disk, unsigned int max)
 	read = kmalloc(struct_size(read, vec, max), GFP_KERNEL);
 	if (!read)
 		return NULL;
+	refcount_set(&read->users, 2);
 	read->disk = disk;
 	read->max = max;
 	read->nr = 0;
