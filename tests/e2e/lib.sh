@@ -149,7 +149,12 @@ footprint() {
 	echo $(($(stat -c '%b * %B' "$1")))
 }
 
-# vm_json PATH FIELD [FILE]: a number of discoctl's about the memory file PATH.
+# vm_name FILE: the name by which discoctl knows the VM of this memory file.
+vm_name() {
+	echo "${1#"$ram/"}"
+}
+
+# vm_json FILE FIELD: a number of discoctl's about the memory file.
 vm_json() {
-	discoctl -j vm list | jq -e --arg path "${1#"$ram/"}" '.vms[] | select(.path == $path)'".$2"
+	discoctl -j vm list | jq -e --arg path "$(vm_name "$1")" '.vms[] | select(.path == $path)'".$2"
 }

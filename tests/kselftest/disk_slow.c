@@ -34,7 +34,7 @@
  * @lock: protects what follows
  * @changed: it has
  * @answers: requests are answered
- * @asked: requests that came while they were not
+ * @asked: a request came while they were not
  */
 struct slow {
 	int fd;
@@ -44,7 +44,7 @@ struct slow {
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	bool answers;
-	int asked;
+	bool asked;
 };
 
 static void *connect_device(void *arg)
@@ -63,7 +63,7 @@ static void wait_for_leave(struct slow *slow)
 	end.tv_sec += PATIENCE;
 	pthread_mutex_lock(&slow->lock);
 	if (!slow->answers) {
-		slow->asked++;
+		slow->asked = true;
 		pthread_cond_broadcast(&slow->changed);
 	}
 	while (!slow->answers &&
