@@ -33,6 +33,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -239,6 +240,16 @@ static int wait_port(void)
 	return port;
 }
 
+/*
+ * A page of the program that is not there has to be read from the disk: a third of a
+ * clone's first steps, and a source that has been running for long has few of them.
+ */
+static void stay_in_memory(void)
+{
+	if (mlockall(MCL_CURRENT) < 0)
+		perror("disco-renew: mlockall");
+}
+
 int main(void)
 {
 	static char buffer[4096];
@@ -259,6 +270,7 @@ int main(void)
 		fprintf(stderr, "disco-renew: no channel " CHANNEL ": %s\n", strerror(errno));
 		return 1;
 	}
+	stay_in_memory();
 	for (;;) {
 		got = read(port, buffer + length, sizeof(buffer) - 1 - length);
 		if (got <= 0) {

@@ -162,7 +162,7 @@ static int name_copies(struct job *job, const char *name, unsigned int copies)
 struct start {
 	pthread_t thread;
 	virConnectPtr conn;
-	virDomainPtr domain;
+	struct copy *copy;
 	char *xml;
 	char *error;
 };
@@ -170,10 +170,13 @@ struct start {
 static void *start_copy(void *arg)
 {
 	struct start *start = arg;
+	struct copy *copy = start->copy;
 
-	start->domain = virDomainCreateXML(start->conn, start->xml,
-					   VIR_DOMAIN_START_PAUSED);
-	if (!start->domain)
+	copy->domain = virDomainCreateXML(start->conn, start->xml,
+					  VIR_DOMAIN_START_PAUSED);
+	if (copy->domain)
+		copy->xml = virDomainGetXMLDesc(copy->domain, 0);
+	if (!copy->xml)
 		start->error = strdup(virGetLastErrorMessage());
 	return NULL;
 }
@@ -186,6 +189,7 @@ static int start_all(struct job *job, struct start *start)
 
 	for (size_t i = 0; !ret && i < job->nr; i++) {
 		start[i].conn = job->conn;
+		start[i].copy = &job->copy[i];
 		ret = domain_copy_xml(job->ctl, &job->domain, &job->copy[i],
 				      &start[i].xml);
 		if (ret)
@@ -200,8 +204,7 @@ static int start_all(struct job *job, struct start *start)
 	}
 	for (size_t i = 0; i < nr; i++) {
 		pthread_join(start[i].thread, NULL);
-		job->copy[i].domain = start[i].domain;
-		if (!start[i].domain && !ret)
+		if (!job->copy[i].xml && !ret)
 			ret = ctl_error(job->ctl, "cannot start %s: %s",
 					job->copy[i].name,
 					start[i].error ?: "not enough memory");
@@ -224,8 +227,10 @@ static int start_copies(struct job *job)
 	free(start);
 	if (!ret && interrupted())
 		ret = ctl_error(job->ctl, "interrupted");
-	for (size_t i = 0; !ret && i < job->nr; i++)
+	for (size_t i = 0; !ret && i < job->nr; i++) {
+		renew_connect(job, &job->copy[i]);
 		ret = memory_clone(job, &job->copy[i]);
+	}
 	return ret;
 }
 
@@ -265,10 +270,10 @@ static int wake_copies(struct job *job, int state)
 			ret = ctl_error(job->ctl, "interrupted");
 	}
 	for (size_t i = 0; !ret && i < job->nr; i++) {
+		renew_begin(&job->copy[i]);
 		if (virDomainResume(job->copy[i].domain))
 			return libvirt_error(job->ctl, "cannot resume",
 					     job->copy[i].name);
-		renew_begin(job, &job->copy[i]);
 		job->copy[i].seconds = seconds_now() - job->start;
 	}
 	return ret ? ret : renew_finish(job);
@@ -345,6 +350,7 @@ static void free_job(struct job *job)
 			free(copy->overlay[j]);
 		free(copy->overlay);
 		free(copy->nic);
+		free(copy->xml);
 		free(copy->name);
 		if (copy->socket >= 0)
 			close(copy->socket);

@@ -30,11 +30,6 @@
 
 #define SEED_BYTES 64
 
-static char *live_xml(virDomainPtr domain)
-{
-	return virDomainGetXMLDesc(domain, 0);
-}
-
 /**
  * links_down - take the links of a copy down
  * @job: the run
@@ -46,18 +41,14 @@ static char *live_xml(virDomainPtr domain)
  */
 int links_down(struct job *job, struct copy *copy)
 {
-	char *xml = live_xml(copy->domain);
 	int ret = EXIT_OK;
 
-	if (!xml)
-		return libvirt_error(job->ctl, "cannot see the XML of domain",
-				     copy->name);
 	for (size_t i = 0; !ret && i < copy->nr_nics; i++) {
 		char path[64], *alias;
 
 		snprintf(path, sizeof(path),
 			 "/domain/devices/interface[%zu]/alias", i + 1);
-		alias = xml_attribute(xml, path, "name");
+		alias = xml_attribute(copy->xml, path, "name");
 		if (!alias) {
 			ret = no_memory(job->ctl);
 			break;
@@ -67,7 +58,6 @@ int links_down(struct job *job, struct copy *copy)
 			  alias);
 		free(alias);
 	}
-	free(xml);
 	return ret;
 }
 
@@ -79,7 +69,7 @@ int links_down(struct job *job, struct copy *copy)
  */
 int renew_find(struct job *job)
 {
-	char *xml = live_xml(job->source);
+	char *xml = virDomainGetXMLDesc(job->source, 0);
 	char *name, *state;
 
 	if (!xml)
@@ -100,11 +90,9 @@ int renew_find(struct job *job)
 static int connect_helper(const struct copy *copy)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	char *xml = live_xml(copy->domain);
-	char *path = xml ? xml_attribute(xml, CHANNEL "/source", "path") : NULL;
+	char *path = xml_attribute(copy->xml, CHANNEL "/source", "path");
 	int fd = -1;
 
-	free(xml);
 	if (path && strlen(path) < sizeof(address.sun_path)) {
 		strcpy(address.sun_path, path);
 		fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -147,22 +135,33 @@ static char *message(const struct copy *copy)
 }
 
 /**
- * renew_begin - tell the helper in a copy what it is to do
+ * renew_connect - connect to the channel of the helper in a copy
  * @job: the run
- * @copy: the copy, which runs
+ * @copy: the copy, whose QEMU waits for its state
  */
-void renew_begin(struct job *job, struct copy *copy)
+void renew_connect(struct job *job, struct copy *copy)
 {
-	char *text;
-
 	copy->reason = job->no_helper;
 	if (copy->reason)
 		return;
 	copy->socket = connect_helper(copy);
-	text = message(copy);
 	if (copy->socket < 0)
 		copy->reason = "its channel " RENEW_CHANNEL " cannot be reached";
-	else if (!text || send(copy->socket, text, strlen(text),
+}
+
+/**
+ * renew_begin - tell the helper in a copy what it is to do
+ * @copy: the copy, which has its state, and is about to run: one interrupt tells the
+ *	guest of all
+ */
+void renew_begin(struct copy *copy)
+{
+	char *text;
+
+	if (copy->reason)
+		return;
+	text = message(copy);
+	if (!text || send(copy->socket, text, strlen(text),
 			       MSG_NOSIGNAL) != (ssize_t)strlen(text))
 		copy->reason = "disco-renew cannot be told";
 	free(text);
@@ -171,20 +170,17 @@ void renew_begin(struct job *job, struct copy *copy)
 /* The copy is another machine now: its links may go up. */
 static void links_up(struct copy *copy)
 {
-	char *xml = live_xml(copy->domain);
-
 	for (size_t i = 0; i < copy->nr_nics; i++) {
 		char *nic;
 
 		if (!copy->nic[i].up)
 			continue;
-		nic = xml ? xml_link_up(xml, i + 1) : NULL;
+		nic = xml_link_up(copy->xml, i + 1);
 		if (!nic || virDomainUpdateDeviceFlags(copy->domain, nic,
 						       VIR_DOMAIN_AFFECT_LIVE))
 			copy->reason = "libvirt cannot set its links up";
 		free(nic);
 	}
-	free(xml);
 }
 
 /* Reads what the helper says. */

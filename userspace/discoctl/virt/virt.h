@@ -54,6 +54,7 @@ struct nic {
  * struct copy - a copy that is being made
  * @name: name of the domain
  * @domain: the domain, once it was started
+ * @xml: its XML then, with what libvirt has chosen
  * @overlay: its files, one for each disk of the source; NULL where there is none
  *	yet
  * @nic: its network interfaces
@@ -68,6 +69,7 @@ struct nic {
 struct copy {
 	char *name;
 	virDomainPtr domain;
+	char *xml;
 	char **overlay;
 	struct nic *nic;
 	size_t nr_nics;
@@ -138,7 +140,8 @@ int memory_clone(struct job *job, struct copy *copy);
 /* renew.c */
 int links_down(struct job *job, struct copy *copy);
 int renew_find(struct job *job);
-void renew_begin(struct job *job, struct copy *copy);
+void renew_connect(struct job *job, struct copy *copy);
+void renew_begin(struct copy *copy);
 int renew_finish(struct job *job);
 
 #endif /* DISCOCTL_VIRT_H */
