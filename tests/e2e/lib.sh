@@ -120,6 +120,14 @@ define_guest() {
 		"$tree/Documentation/examples/mips64el-guest.xml" >"$work/$1.xml"
 }
 
+# add_nic GUEST MAC: a network interface, before the guest is created.
+add_nic() {
+	local nic="<interface type='user'><mac address='$2'/><model type='virtio'/>"
+
+	nic+="<rom enabled='no'/><address type='pci' slot='0x15' function='0x1'/></interface>"
+	sed -i "s!</devices>!$nic&!" "$work/$1.xml"
+}
+
 # The memory of a guest, as libvirt names it.
 ram_file() {
 	local file

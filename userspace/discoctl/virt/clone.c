@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Copies of a paused libvirt domain. What takes long or can fail for want of
- * something comes first: QEMU of every copy is started, waiting for its state, and
- * gets the source's memory. Then the source's disks are frozen below overlays, and
- * the state of its devices goes to every copy. An error, or an interrupt, destroys
- * the copies and removes their files.
+ * Copies of a paused libvirt domain. The source's disks are frozen below overlays. QEMU
+ * of every copy is started, waiting for its state, and gets the source's memory, which
+ * takes long and can fail for want of room. Last, the state of the source's devices goes
+ * to every copy. An error, or an interrupt, destroys the copies, removes their files and
+ * thaws the disks, as long as that is possible.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -234,30 +234,6 @@ static int start_copies(struct job *job)
 	return ret;
 }
 
-/* From here on the source's disks are what the copies have, and no one writes. */
-static int freeze_disks(struct job *job)
-{
-	virDomainSnapshotPtr snapshot;
-	char *xml;
-
-	if (!job->domain.nr_disks)
-		return EXIT_OK;
-	xml = domain_snapshot_xml(&job->domain);
-	if (!xml)
-		return no_memory(job->ctl);
-	snapshot = virDomainSnapshotCreateXML(job->source, xml,
-					      VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY |
-					      VIR_DOMAIN_SNAPSHOT_CREATE_NO_METADATA |
-					      VIR_DOMAIN_SNAPSHOT_CREATE_ATOMIC);
-	free(xml);
-	if (!snapshot)
-		return libvirt_error(job->ctl, "cannot freeze the disks of domain",
-				     job->domain.name);
-	virDomainSnapshotFree(snapshot);
-	job->frozen = true;
-	return EXIT_OK;
-}
-
 static int wake_copies(struct job *job, int state)
 {
 	int ret = EXIT_OK;
@@ -296,12 +272,12 @@ static int move_state(struct job *job)
 
 static int make_copies(struct job *job)
 {
-	int ret = make_overlays(job);
+	int ret = disks_freeze(job);
 
 	if (!ret)
-		ret = start_copies(job);
+		ret = make_overlays(job);
 	if (!ret)
-		ret = freeze_disks(job);
+		ret = start_copies(job);
 	if (!ret)
 		ret = move_state(job);
 	return ret;
@@ -335,7 +311,7 @@ static void undo(struct job *job)
 			virDomainDestroy(job->copy[i].domain);
 	remove_overlays(job);
 	/* In JSON there is one answer only; what was wrong is more important. */
-	if (job->frozen && !job->ctl->json)
+	if (!disks_thaw(job) && !job->ctl->json)
 		ctl_error(job->ctl,
 			  "the disks of %s stay frozen, it goes on in overlays (virsh domblklist)",
 			  job->domain.name);

@@ -5,18 +5,14 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "virt.h"
-
-extern char **environ;
 
 /**
  * copy_path - name of a copy's file
@@ -104,38 +100,7 @@ static int reserve(struct ctl *ctl, const char *like, const char *path)
 	return EXIT_OK;
 }
 
-/*
- * With -u, which does not look at the backing file: the source has it open for
- * writing still.
- */
-static int create_overlay(struct ctl *ctl, const char *frozen, const char *path,
-			  unsigned long long size)
-{
-	char bytes[32];
-	char *argv[] = {
-		(char *)"qemu-img", (char *)"create", (char *)"-q", (char *)"-u",
-		(char *)"-f", (char *)"qcow2", (char *)"-F", (char *)"qcow2",
-		(char *)"-b", (char *)frozen, (char *)path, bytes, NULL,
-	};
-	int status;
-	pid_t pid;
-	int err;
-
-	snprintf(bytes, sizeof(bytes), "%llu", size);
-	err = posix_spawnp(&pid, argv[0], NULL, NULL, argv, environ);
-	if (err)
-		return ctl_error(ctl, "cannot run qemu-img: %s", strerror(err));
-	while (waitpid(pid, &status, 0) < 0)
-		if (errno != EINTR)
-			return ctl_error(ctl, "cannot wait for qemu-img: %s",
-					 strerror(errno));
-	if (status)
-		return ctl_error(ctl, "qemu-img cannot make %s on top of %s",
-				 path, frozen);
-	return EXIT_OK;
-}
-
-/* Empty overlays of one file are alike. */
+/* Empty overlays of one file are alike: the source has not written to its own. */
 static int copy_overlay(struct ctl *ctl, const char *from, const char *to)
 {
 	int in = open(from, O_RDONLY | O_CLOEXEC);
@@ -159,13 +124,9 @@ static int make_overlay(struct job *job, size_t i, size_t j)
 {
 	const struct disk *disk = &job->domain.disk[j];
 	struct copy *copy = &job->copy[i];
-	virDomainBlockInfo info;
 	char *path;
 	int ret;
 
-	if (virDomainGetBlockInfo(job->source, disk->target, &info, 0))
-		return libvirt_error(job->ctl, "cannot see the size of disk",
-				     disk->target);
 	path = copy_path(disk->frozen, job->domain.name, copy->name);
 	if (!path)
 		return no_memory(job->ctl);
@@ -175,14 +136,12 @@ static int make_overlay(struct job *job, size_t i, size_t j)
 		return ret;
 	}
 	copy->overlay[j] = path;
-	if (i)
-		return copy_overlay(job->ctl, job->copy[0].overlay[j], path);
-	return create_overlay(job->ctl, disk->frozen, path, info.capacity);
+	return copy_overlay(job->ctl, disk->overlay, path);
 }
 
 /**
  * make_overlays - make the disks of all copies, on top of the source's
- * @job: the run
+ * @job: the run, whose source's disks are frozen
  *
  * Return: exit code.
  */

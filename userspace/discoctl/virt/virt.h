@@ -119,6 +119,10 @@ char *domain_snapshot_xml(const struct domain *domain);
 char *xml_attribute(const char *xml, const char *path, const char *name);
 char *xml_link_up(const char *xml, size_t nr);
 
+/* freeze.c */
+int disks_freeze(struct job *job);
+bool disks_thaw(struct job *job);
+
 /* files.c */
 char *copy_path(const char *path, const char *name, const char *new_name);
 char *next_overlay(const char *path);
