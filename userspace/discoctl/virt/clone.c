@@ -263,6 +263,7 @@ static int move_state(struct job *job)
 	if (state < 0)
 		return ctl_error(job->ctl, "no file for the state: %s",
 				 strerror(errno));
+	job->saved = true;
 	ret = qmp_save(job, state);
 	if (!ret)
 		ret = wake_copies(job, state);

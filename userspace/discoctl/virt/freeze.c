@@ -70,8 +70,8 @@ static bool thaw(const struct job *job, const struct disk *disk)
  * disks_thaw - take the overlays off again
  * @job: the run; the source has not gone on, and there are no copies
  *
- * Not possible once the source's state has been saved: until it goes on, its QEMU does
- * not touch its disks.
+ * Not tried once the source's state has been saved: until it goes on, its QEMU has let go
+ * of its disks, and asserts that nobody has it write to them.
  *
  * Return: whether all disks are as they were.
  */
@@ -81,6 +81,8 @@ bool disks_thaw(struct job *job)
 
 	if (!job->frozen)
 		return true;
+	if (job->saved)
+		return false;
 	for (size_t i = 0; i < job->domain.nr_disks; i++)
 		done = thaw(job, &job->domain.disk[i]) && done;
 	return done;

@@ -90,6 +90,7 @@ struct copy {
  * @copy: the copies
  * @nr: how many
  * @frozen: the source's disks are, and it has overlays
+ * @saved: its state is, or may be: its QEMU does not touch its disks until it goes on
  * @no_helper: why no copy can be renewed, or NULL
  * @start: when the command began
  */
@@ -101,6 +102,7 @@ struct job {
 	struct copy *copy;
 	size_t nr;
 	bool frozen;
+	bool saved;
 	const char *no_helper;
 	double start;
 };
