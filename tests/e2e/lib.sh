@@ -34,6 +34,11 @@ say() {
 	printf '%4d s  %s\n' "$SECONDS" "$*"
 }
 
+# since TIME: seconds since $EPOCHREALTIME was that.
+since() {
+	bc <<<"scale=3; ($EPOCHREALTIME - $1) / 1"
+}
+
 # wait_for SECONDS COMMAND...: until COMMAND succeeds.
 wait_for() {
 	local deadline=$((SECONDS + $1))
