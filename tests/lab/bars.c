@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * bars SECONDS - switches the memory of a device that nobody uses on and off,
- * which changes the machine's memory map, while the other CPUs read a register of the
- * HPET that never changes. Fails if one of them has read something else: that of another
- * device. Runs in the lab.
+ * bars SECONDS CONFIG FILE OFFSET - switches the memory and ports of a PCI device that
+ * nobody uses on and off, by its file CONFIG in sysfs, which changes the machine's memory
+ * map, while the other CPUs read a register of another device that never changes: that
+ * at OFFSET of FILE. Fails if one of them has read something else.
  */
 #define _GNU_SOURCE
 #include <err.h>
@@ -17,50 +17,54 @@
 #include <time.h>
 #include <unistd.h>
 
-#define AHCI "/sys/bus/pci/devices/0000:00:1f.2/config"
-#define COMMAND 4 /* offset in there */
+#define COMMAND 4 /* offset in CONFIG */
 #define COMMAND_SPACES 3 /* I/O and memory */
-#define HPET 0xfed00000
 
-static int read_hpet(int cpu, time_t end)
+static int read_register(int cpu, const char *file, unsigned long offset, time_t end)
 {
-	long reads = 0, wrong = 0;
-	volatile uint32_t *hpet;
+	long reads = 0, wrong = 0, in_page = offset % sysconf(_SC_PAGESIZE);
+	volatile uint32_t *reg;
 	uint32_t first;
 	cpu_set_t set;
-	int mem = open("/dev/mem", O_RDONLY);
+	void *page;
+	int fd = open(file, O_RDONLY);
 
 	CPU_ZERO(&set);
 	CPU_SET(cpu, &set);
-	hpet = mmap(NULL, 4096, PROT_READ, MAP_SHARED, mem, HPET);
-	if (sched_setaffinity(0, sizeof(set), &set) < 0 || hpet == MAP_FAILED)
-		err(2, "CPU %d, /dev/mem", cpu);
-	first = hpet[0];
+	page = mmap(NULL, in_page + sizeof(*reg), PROT_READ, MAP_SHARED, fd, offset - in_page);
+	if (sched_setaffinity(0, sizeof(set), &set) < 0 || page == MAP_FAILED)
+		err(2, "CPU %d, %s", cpu, file);
+	reg = page + in_page;
+	first = *reg;
 	for (; time(NULL) < end; reads += 1000)
 		for (int i = 0; i < 1000; i++)
-			wrong += hpet[0] != first;
+			wrong += *reg != first;
 	printf("CPU %d: %ld of %ld reads were wrong\n", cpu, wrong, reads);
 	return wrong != 0;
 }
 
 int main(int argc, char **argv)
 {
-	time_t end = time(NULL) + (argc == 2 ? atoi(argv[1]) : 0);
-	int cpus = sysconf(_SC_NPROCESSORS_ONLN), config = open(AHCI, O_RDWR), status, failed = 0;
+	int cpus = sysconf(_SC_NPROCESSORS_ONLN), config, status, failed = 0;
 	uint16_t on, off;
 	long switched = 0;
+	time_t end;
 
+	if (argc != 5)
+		errx(2, "usage: bars SECONDS CONFIG FILE OFFSET");
+	end = time(NULL) + atoi(argv[1]);
+	config = open(argv[2], O_RDWR);
 	if (config < 0 || pread(config, &on, sizeof(on), COMMAND) != sizeof(on))
-		err(2, AHCI);
+		err(2, "%s", argv[2]);
 	on |= COMMAND_SPACES;
 	off = on & ~COMMAND_SPACES;
 	for (int cpu = 1; cpu < cpus; cpu++)
 		if (fork() == 0)
-			return read_hpet(cpu, end);
+			return read_register(cpu, argv[3], strtoul(argv[4], NULL, 0), end);
 	for (; time(NULL) < end; switched++)
 		if (pwrite(config, &off, sizeof(off), COMMAND) < 0 ||
 		    pwrite(config, &on, sizeof(on), COMMAND) < 0)
-			err(2, AHCI);
+			err(2, "%s", argv[2]);
 	while (wait(&status) > 0)
 		failed |= status != 0;
 	printf("switched %ld times\n", switched);
