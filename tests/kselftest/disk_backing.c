@@ -128,6 +128,8 @@ TEST_F(file, changes)
 	unlink(BACKING);
 }
 
+#define VISITORS 2
+
 /* Who opens a disk, reads it into a VM and lets go of it, again and again. */
 struct visitor {
 	struct dt_fs *fs;
@@ -160,17 +162,26 @@ static void *visit(void *arg)
 			dt_run_is_filled(v->at, SEED, first, 8) &&
 			!dt_punch(v->vm, 0, 8 * dt_page);
 		close(disk);
-		v->visits++;
+		__atomic_fetch_add(&v->visits, 1, __ATOMIC_RELAXED);
 		usleep(dt_random(&v->random) % 2000);
 	}
 	return NULL;
+}
+
+/* All of them: one whose processor is late may not have begun. */
+static bool have_visited(const struct visitor *visitors)
+{
+	for (int i = 0; i < VISITORS; i++)
+		if (!__atomic_load_n(&visitors[i].visits, __ATOMIC_RELAXED))
+			return false;
+	return true;
 }
 
 /* A disk is there whole or not at all for who opens it while it is removed. */
 TEST_F(file, remove_while_others_read)
 {
 	int backing = dt_backing(BACKING, SEED, SIZE), removed = 0, busy = 0;
-	struct visitor visitors[2];
+	struct visitor visitors[VISITORS];
 	bool stop = false, ok = true;
 	char name[16], path[96];
 
@@ -189,7 +200,7 @@ TEST_F(file, remove_while_others_read)
 		ASSERT_OK(pthread_create(&visitors[i].thread, NULL, visit,
 					 &visitors[i]));
 	for (double end = dt_now() + 20; ok && dt_now() < end &&
-	     (removed < 50 || busy < 50);) {
+	     (removed < 50 || busy < 50 || !have_visited(visitors));) {
 		if (unlink(path)) {
 			ok = errno == EBUSY;
 			busy++;
