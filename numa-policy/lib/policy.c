@@ -401,7 +401,9 @@ int np_policy_decide(struct np_policy *policy, uint64_t now_ns,
  * @result: 0 or a negative errno
  *
  * A refusal counts as a move of the page, so that a page that cannot be moved
- * is not asked for for ever.
+ * is not asked for for ever. A copy does not: a page gets no more of them than
+ * there are nodes before a write takes them, which counts. Verghese et al.
+ * (ASPLOS'96) limit migrations only, too.
  */
 void np_policy_done(struct np_policy *policy, const struct np_action *action,
 		    int result)
@@ -413,7 +415,8 @@ void np_policy_done(struct np_policy *policy, const struct np_action *action,
 	if (!page)
 		return;
 	np_moves(policy, page);
-	page->moves++;
+	if (result || action->verb == NP_MIGRATE)
+		page->moves++;
 	if (result) {
 		policy->stat.failed++;
 	} else if (action->verb == NP_MIGRATE) {

@@ -14,7 +14,7 @@
  * @place: where it is
  * @reset: number of the reset that its counters are from
  * @window: number of the window that @moves is from
- * @moves: moves of it in that window, collapses and refusals too
+ * @moves: migrations of it in that window, collapses, and refusals
  * @collapsed: a write cost it its copies in that window
  * @queued: it waits for a decision
  * @writes: misses of stores since the reset

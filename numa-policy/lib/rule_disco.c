@@ -5,9 +5,9 @@
  * A page is hot for a node when the node's misses since the reset pass the
  * trigger. If no other node's pass the sharing threshold, the page is migrated
  * there, unless other VMs use it, too. Else each node that passes it gets a copy,
- * unless the page is written: then it is left alone. Moves of one page are limited
- * in number, and a page whose copies were dropped for a write gets none until the
- * limit's window ends, however few writes are seen.
+ * unless the page is written: then it is left alone. Migrations of one page are
+ * limited in number, and a page whose copies were dropped for a write gets none until
+ * the limit's window ends, however few writes are seen.
  */
 #include "policy.h"
 

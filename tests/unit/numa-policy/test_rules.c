@@ -204,6 +204,37 @@ static void disco_limits_moves_of_a_page(void **state)
 	assert_int_equal(nr, 1);
 }
 
+/* Nodes that begin to read a page one after the other get it, however many. */
+static void copies_do_not_count(void **state)
+{
+	(void)state;
+	begin_with("disco", "disco.move_limit=1");
+	heat(7, 0, 200, 0);
+	for (uint32_t node = 1; node < NODES; node++) {
+		heat(7, node, 200, 0);
+		decide_after(10);
+		assert_int_equal(nr, 1);
+		assert_action(0, NP_REPLICATE, 7, node);
+		obey();
+	}
+	assert_int_equal(np_policy_stat(policy)->over_limit, 0);
+}
+
+/* Copies that the machine refuses do count: they are not asked for for ever. */
+static void refused_copies_count(void **state)
+{
+	(void)state;
+	begin_with("disco", "disco.move_limit=2");
+	for (int i = 0; i < 3; i++) {
+		heat(7, 0, 200, 0);
+		heat(7, 1, 200, 0);
+		decide_after(10);
+		assert_int_equal(nr, i < 2);
+		for (size_t j = 0; j < nr; j++)
+			np_policy_done(policy, &actions[j], -ENOMEM);
+	}
+}
+
 /* A write takes all copies; then there are none until the window ends. */
 static void write_takes_copies(void **state)
 {
@@ -650,6 +681,8 @@ int main(void)
 		TEST(disco_decides),
 		TEST(disco_resets_counters),
 		TEST(disco_limits_moves_of_a_page),
+		TEST(copies_do_not_count),
+		TEST(refused_copies_count),
 		TEST(write_takes_copies),
 		TEST(copies_are_added),
 		TEST(autonuma_wants_two_faults),
