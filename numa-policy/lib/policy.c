@@ -415,11 +415,11 @@ void np_policy_done(struct np_policy *policy, const struct np_action *action,
 	if (!page)
 		return;
 	np_moves(policy, page);
-	if (result || action->verb == NP_MIGRATE)
-		page->moves++;
 	if (result) {
+		page->moves++;
 		policy->stat.failed++;
 	} else if (action->verb == NP_MIGRATE) {
+		page->moves++;
 		page->place.home = action->node;
 		set_copies(policy, page, 0);
 		policy->stat.migrated++;
